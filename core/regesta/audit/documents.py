@@ -1,0 +1,117 @@
+"""Audit events as MongoDB keeps them."""
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from bson import Binary
+from pydantic import BaseModel, Field, model_validator
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from regesta.change import Action, AuditEvent
+from regesta.workspaces import DEFAULT, Workspaced
+
+
+class AuditActor(BaseModel):
+    """Who did it."""
+
+    subject: str
+    method: str
+    address: str | None = None
+
+
+class AuditRecord(Workspaced):
+    """One committed change: who, when, what. Written once, in the transaction of the change, and never changed.
+
+    On the wire it is a CloudEvents 1.0 envelope with the change in `data`.
+    """
+
+    id: UUID  # type: ignore[assignment]
+    time: datetime
+    action: Action
+    resource: str
+    key: str
+    actor: AuditActor
+    request_id: str
+    revision_before: str | None = None
+    revision_after: str | None = None
+    changes: list[dict[str, Any]] = Field(default_factory=list, description="A JSON Patch (RFC 6902).")
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The CloudEvents 1.0 form."""
+        return {
+            "id": str(self.id),
+            "source": f"/workspaces/{self.workspace}/{self.resource}",
+            "type": f"regesta.{self.resource}.{self.action}",
+            "subject": self.key,
+            "time": self.time,
+            "data": {
+                "action": self.action.value,
+                "resource": self.resource,
+                "key": self.key,
+                "actor": self.actor.model_dump(),
+                "request_id": self.request_id,
+                "revision_before": self.revision_before,
+                "revision_after": self.revision_after,
+                "changes": self.changes,
+            },
+        }
+
+    class Settings:
+        name = "audit_events"
+        indexes: ClassVar = [
+            IndexModel([("workspace", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
+            IndexModel([("workspace", ASCENDING), ("resource", ASCENDING), ("key", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
+            IndexModel([("workspace", ASCENDING), ("actor.subject", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
+        ]
+
+
+class AuditData(BaseModel):
+    """What a committed change was."""
+
+    action: Action
+    resource: str
+    key: str
+    actor: AuditActor
+    request_id: str
+    revision_before: str | None = None
+    revision_after: str | None = None
+    changes: list[dict[str, Any]] = Field(description="A JSON Patch (RFC 6902).")
+
+
+class AuditEventRead(BaseModel):
+    """An audit event as a CloudEvents 1.0 envelope."""
+
+    id: str
+    source: str
+    specversion: Literal["1.0"] = "1.0"
+    type: str = Field(description="`regesta.{resource}.{action}`")
+    subject: str = Field(description="The key of the document.")
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: AuditData
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_record(cls, value: Any) -> Any:
+        """Take the envelope of a stored record."""
+        return value.envelope if isinstance(value, AuditRecord) else value
+
+
+def stored_event(event: AuditEvent) -> dict[str, Any]:
+    """What is written for an event: built by hand, for it is on the path of every write."""
+    actor = event.actor
+    return {
+        "_id": Binary.from_uuid(event.id),
+        "workspace": event.scope.get("workspace", DEFAULT),
+        "time": event.time,
+        "action": event.action.value,
+        "resource": event.resource,
+        "key": event.key,
+        "actor": {"subject": actor.subject, "method": actor.method, "address": actor.address},
+        "request_id": event.request_id,
+        "revision_before": event.revision_before,
+        "revision_after": event.revision_after,
+        "changes": list(event.changes),
+    }

@@ -1,0 +1,43 @@
+"""The audit trail: a plugin that writes one event per committed change, in the transaction of the change."""
+
+from typing import Any
+
+from regesta.audit.documents import AuditEventRead, AuditRecord, stored_event
+from regesta.change import Change
+from regesta.hookspecs import hookimpl
+from regesta.resource import READS, Resource, Schemas
+from regesta.store import collection_of
+from regesta.workspaces import workspace_scope
+
+audit_events: Resource[AuditRecord] = Resource(
+    AuditRecord,
+    name="audit-events",
+    singular="audit_event",
+    operations=READS,
+    scope=workspace_scope,
+    filters=["id", "resource", "key", "action", "actor.subject", "request_id", "time"],
+    sorts=["time"],
+    default_sort="-time",
+    schemas=Schemas(read=AuditEventRead),
+)
+
+
+class AuditTrail:
+    """Writes an AuditRecord for each change. `Hooks(AuditTrail())`, and `AuditTrail.document` to `init_beanie`.
+
+    If the event cannot be written, neither is the change: 503. On a store without transactions the event
+    is written right after the change, and a failure in between leaves the change without one.
+    """
+
+    name = "audit-trail"
+    document = AuditRecord
+
+    @hookimpl
+    def register_resources(self) -> list[Resource[Any]]:
+        """`audit-events`, read-only."""
+        return [audit_events]
+
+    @hookimpl
+    async def record_change(self, change: Change[Any], session: Any) -> None:
+        """Insert the event with the change."""
+        await collection_of(AuditRecord).insert_one(stored_event(change.event), session=session)

@@ -1,0 +1,123 @@
+"""What a write is about: the change that hooks are given, and the event that others may see of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+from beanie import Document
+
+T = TypeVar("T", bound=Document)
+
+
+class Action(StrEnum):
+    """What a write does to a document."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who sent a request.
+
+    `subject` is a stable name, `method` how it was proven (`anonymous`, `key`, `bearer`, ...), `address` the
+    peer's network address, None where there is none.
+    """
+
+    subject: str = "anonymous"
+    method: str = "anonymous"
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf an operation runs.
+
+    `scope` is what every document it may touch has in common (`{"workspace": "default"}`): stored field
+    names and values, ANDed into each filter and stamped on each new document.
+    """
+
+    actor: Actor = field(default_factory=Actor)
+    request_id: str = ""
+    scope: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `authorize` and `scope_query` hooks know: who wants to do what with which resource.
+
+    `key` is the last key in the path, None for a collection.
+    """
+
+    resource: str
+    operation: str
+    key: str | None
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One committed write, as audit trails and observers see it. Secret fields are redacted.
+
+    `changes` is a JSON Patch (RFC 6902) from the document before to the document after, in wire form.
+    `revision_before` and `revision_after` are entity tags without quotes, None where there was no document.
+    """
+
+    id: UUID
+    time: datetime
+    action: Action
+    resource: str
+    key: str
+    actor: Actor
+    request_id: str
+    scope: Mapping[str, Any]
+    revision_before: str | None
+    revision_after: str | None
+    changes: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(slots=True)
+class Change(Generic[T]):
+    """A write that is about to happen.
+
+    `prepare_change` hooks may assign to the fields of `after` or replace it; every other hook only looks.
+    `before` is None for a create, `after` is None for a delete. `session` is the driver's session where the
+    write runs in a transaction: reads and writes that belong to the change pass it on. `cascaded` tells
+    that a parent's delete took this document along. The same change may be built again when MongoDB asks
+    for a retry, so hooks before the commit have no effect outside of `session`.
+    """
+
+    action: Action
+    resource: str
+    document: type[T]
+    key: str
+    before: T | None
+    after: T | None
+    caller: Caller
+    session: Any = None
+    cascaded: bool = False
+    id: UUID = field(default_factory=uuid4)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    describe: Callable[[], AuditEvent] | None = field(default=None, repr=False)
+    _event: AuditEvent | None = field(default=None, repr=False)
+
+    @property
+    def actor(self) -> Actor:
+        """Who asked for it."""
+        return self.caller.actor
+
+    @property
+    def event(self) -> AuditEvent:
+        """The event of this change: known once it is stored, so for `record_change` and later.
+
+        Raises RuntimeError before that.
+        """
+        if self._event is None:
+            if self.describe is None:
+                raise RuntimeError("a change has its event only once it is stored: use it in record_change")
+            self._event = self.describe()
+        return self._event

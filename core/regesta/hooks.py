@@ -1,0 +1,238 @@
+"""Loads, orders and calls plugins.
+
+pluggy registers and validates; the calls are made here, one implementation after the other, because a
+pluggy call would leave coroutines unawaited and `firstresult` would stop at one.
+"""
+
+import inspect
+import logging
+import typing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import pluggy
+
+from regesta import hookspecs
+from regesta.change import Access, AuditEvent, Change
+from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
+
+logger = logging.getLogger("regesta.hooks")
+
+ENTRY_POINT_GROUP = "regesta"
+START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_commands"})
+
+
+class HookFailed(ProblemError):
+    """500: a plugin raised something that is not a problem; nothing was written."""
+
+    default_code = "HOOK_FAILED"
+    title = "A plugin failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One plugin's implementation of one hook."""
+
+    plugin: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    document: type | None
+
+    def concerns(self, document: type) -> bool:
+        """Whether a change of this document is for it."""
+        return self.document is None or issubclass(document, self.document)
+
+    async def __call__(self, **offered: Any) -> Any:
+        result = self.function(**{name: offered[name] for name in self.arguments})
+        return await result if inspect.isawaitable(result) else result
+
+
+class Hooks:
+    """The plugins of one application, in the order given.
+
+    Raises PluginError, naming the plugin, for a misspelt hook, an argument that a hook does not offer, an
+    `async` start-up hook, a plugin without any hook, or two plugins of one name.
+    """
+
+    def __init__(self, *plugins: Any) -> None:
+        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pluggy.add_hookspecs(hookspecs)
+        self._plugins: dict[str, Any] = {}
+        self._versions: dict[str, str] = {}
+        self._implementations: dict[str, tuple[Implementation, ...]] = {}
+        self.failures: Counter[tuple[str, str]] = Counter()
+        for plugin in plugins:
+            self.add(plugin)
+
+    @classmethod
+    def load(cls, *plugins: Any, only: Iterable[str] | None = None) -> "Hooks":
+        """`plugins`, then every installed one (entry point group `regesta`) by name; `only` these, in this order."""
+        hooks = cls(*plugins)
+        found = {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+        names = sorted(found) if only is None else list(only)
+        for name in names:
+            if name not in found:
+                raise PluginError(f"plugin {name!r} is not installed; installed: {', '.join(sorted(found)) or 'none'}")
+            hooks.add(_load(found[name]), name=name, version=found[name].dist.version if found[name].dist else "")
+        return hooks
+
+    def add(self, plugin: Any, *, name: str = "", version: str = "") -> None:
+        """Register one more plugin, after the others."""
+        name = name or _name_of(plugin)
+        if name in self._plugins:
+            raise PluginError(f"two plugins are named {name!r}")
+        try:
+            self._pluggy.register(plugin, name)
+            self._pluggy.check_pending()
+        except (ValueError, pluggy.PluginValidationError) as error:
+            raise PluginError(f"plugin {name!r}: {error}") from error
+        implementations = dict(_implementations(plugin, name))
+        if not implementations:
+            raise PluginError(f"plugin {name!r} implements no hook: mark its functions with @hookimpl")
+        self._plugins[name] = plugin
+        self._versions[name] = version or getattr(plugin, "__version__", "")
+        for hook, implementation in implementations.items():
+            self._implementations[hook] = (*self._implementations.get(hook, ()), implementation)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._plugins.items())
+
+    def version(self, plugin: str) -> str:
+        """The plugin's version, "" where it does not tell."""
+        return self._versions[plugin]
+
+    def implemented_by(self, plugin: str) -> tuple[str, ...]:
+        """The names of the hooks that a plugin implements, sorted."""
+        return tuple(
+            sorted(hook for hook, found in self._implementations.items() if any(i.plugin == plugin for i in found))
+        )
+
+    def has(self, hook: str, document: type | None = None) -> bool:
+        """Whether anything implements the hook (for changes of this document)."""
+        found = self._implementations.get(hook, ())
+        return bool(found) if document is None else any(i.concerns(document) for i in found)
+
+    def collect(self, hook: str, **offered: Any) -> list[tuple[str, Any]]:
+        """Call a start-up hook; (plugin, result) of each. Raises PluginError naming the plugin that failed."""
+        results = []
+        for implementation in self._implementations.get(hook, ()):
+            try:
+                given = {name: offered[name] for name in implementation.arguments}
+                results.append((implementation.plugin, implementation.function(**given)))
+            except Exception as error:
+                raise PluginError(f"plugin {implementation.plugin!r} failed in {hook}: {error}") from error
+        return results
+
+    async def call(self, hook: str, *, document: type | None = None, **offered: Any) -> list[Any]:
+        """Call every implementation in order and await what is awaitable; the first failure ends it.
+
+        Problems pass through; anything else becomes HookFailed, logged with its traceback.
+        """
+        results = []
+        for implementation in self._implementations.get(hook, ()):
+            if document is None or implementation.concerns(document):
+                results.append(await _guarded(implementation, hook, offered))
+        return results
+
+    async def validate(self, change: Change[Any]) -> None:
+        """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
+        issues: list[Issue] = []
+        problems: list[ProblemError] = []
+        for implementation in self._implementations.get("validate_change", ()):
+            if implementation.concerns(change.document):
+                try:
+                    await _guarded(implementation, "validate_change", {"change": change})
+                except Invalid as error:
+                    issues += error.issues or [Issue(("body",), error.detail or error.title)]
+                except (Conflict, Forbidden) as error:
+                    problems.append(error)
+        if problems:
+            raise problems[0]
+        if issues:
+            raise Invalid.of(issues)
+
+    async def observe(self, event: AuditEvent) -> None:
+        """Tell every `audit_event` hook. Failures are logged and counted in `failures`."""
+        for implementation in self._implementations.get("audit_event", ()):
+            try:
+                await implementation(event=event)
+            except Exception:
+                self.count_failure(implementation.plugin, "audit_event")
+
+    async def scope(self, access: Access) -> dict[str, Any]:
+        """Ask `authorize`, then merge what `scope_query` hooks answer. Raises Forbidden where they disagree."""
+        await self.call("authorize", request=access)
+        merged: dict[str, Any] = {}
+        for answer in await self.call("scope_query", request=access):
+            merged = merge_scopes(merged, answer or {})
+        return merged
+
+    def count_failure(self, plugin: str, hook: str) -> None:
+        """Log the exception being handled and count it."""
+        self.failures[plugin, hook] += 1
+        logger.exception("plugin %s failed in %s", plugin, hook)
+
+
+def merge_scopes(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Both scopes at once. Raises Forbidden where they ask for different values of one field."""
+    for field in one.keys() & other.keys():
+        if one[field] != other[field]:
+            raise Forbidden("the request's scopes exclude each other")
+    return {**one, **other}
+
+
+async def _guarded(implementation: Implementation, hook: str, offered: Mapping[str, Any]) -> Any:
+    try:
+        return await implementation(**offered)
+    except ProblemError:
+        raise
+    except Exception as error:
+        if _is_driver_error(error):
+            raise
+        logger.exception("plugin %s failed in %s", implementation.plugin, hook)
+        raise HookFailed(f"plugin {implementation.plugin!r} failed in {hook}") from error
+
+
+def _is_driver_error(error: Exception) -> bool:
+    """Errors of the driver pass: a transaction must see their labels to be retried."""
+    return hasattr(error, "has_error_label")
+
+
+def _load(point: metadata.EntryPoint) -> Any:
+    try:
+        loaded = point.load()
+    except Exception as error:
+        raise PluginError(f"plugin {point.name!r} ({point.value}) cannot be imported: {error}") from error
+    return loaded() if inspect.isclass(loaded) else loaded
+
+
+def _name_of(plugin: Any) -> str:
+    name = getattr(plugin, "name", None) or getattr(plugin, "__name__", None)
+    return name if isinstance(name, str) else type(plugin).__name__
+
+
+def _implementations(plugin: Any, name: str) -> Iterator[tuple[str, Implementation]]:
+    marker = f"{hookspecs.PROJECT}_impl"
+    for attribute in dir(plugin):
+        function = getattr(plugin, attribute, None)
+        if not callable(function) or not hasattr(function, marker):
+            continue
+        options = getattr(function, marker)
+        hook = options.get("specname") or attribute
+        if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
+            raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
+        arguments = tuple(inspect.signature(function).parameters)
+        yield hook, Implementation(name, function, arguments, _document_of(function))
+
+
+def _document_of(function: Callable[..., Any]) -> type | None:
+    """Book, where the argument `change` is annotated `Change[Book]`."""
+    try:
+        annotation = typing.get_type_hints(function).get("change")
+    except NameError:
+        return None
+    arguments = typing.get_args(annotation)
+    return arguments[0] if arguments and isinstance(arguments[0], type) else None

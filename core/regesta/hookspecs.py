@@ -1,0 +1,92 @@
+"""Every hook. The docstrings are the reference.
+
+A plugin is an object, a class instance or a module with functions that carry `@hookimpl` and one of these
+names. A hook may take fewer arguments than are offered, and all but the start-up ones may be `async`. A
+hook whose `change` argument is annotated `Change[Book]` is called for books only.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from regesta.change import Access, AuditEvent, Change
+
+if TYPE_CHECKING:
+    import typer
+    from fastapi import APIRouter, FastAPI
+
+    from regesta.operations import Registry
+    from regesta.resource import Resource
+
+PROJECT = "regesta"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_resources() -> "list[Resource[Any]]":  # type: ignore[empty-body]
+    """Start-up: the resources that the plugin brings. A name that another one uses stops start-up."""
+
+
+@hookspec
+def register_routers(registry: "Registry") -> "list[APIRouter]":  # type: ignore[empty-body]
+    """Start-up: routers beyond the generated ones, mounted beside them.
+
+    `registry` reads and writes every resource with the same checks, hooks and audit as the generated routes.
+    """
+
+
+@hookspec
+def register_commands(cli: "typer.Typer") -> None:
+    """Start-up of the command line: add commands to `regesta`."""
+
+
+@hookspec
+def startup(app: "FastAPI") -> None:
+    """Lifespan: the store is open, nothing is served yet. A failure stops start-up."""
+
+
+@hookspec
+def shutdown(app: "FastAPI") -> None:
+    """Lifespan: nothing is served any more, the store is still open. A failure is logged."""
+
+
+@hookspec
+def prepare_change(change: Change[Any]) -> None:
+    """Before validation: fill or change `change.after`. A failure refuses the write."""
+
+
+@hookspec
+def validate_change(change: Change[Any]) -> None:
+    """Judge a deep copy of the change. All implementations run; raise Invalid, Conflict or Forbidden.
+
+    Every Invalid is reported in one 422. Any failure refuses the write.
+    """
+
+
+@hookspec
+def record_change(change: Change[Any], session: Any) -> None:
+    """Inside the transaction, after the store: write what must stand or fall with the change.
+
+    `session` is None where the store has no transactions. A failure undoes the write: 503.
+    """
+
+
+@hookspec
+def audit_event(event: AuditEvent) -> None:
+    """After commit: observe. A failure is logged and counted, and breaks no response."""
+
+
+@hookspec
+def authorize(request: Access) -> None:
+    """Before anything is read: raise Unauthenticated or Forbidden to refuse."""
+
+
+@hookspec
+def scope_query(request: Access) -> Mapping[str, Any] | None:  # type: ignore[empty-body]
+    """Before anything is read: field values that every document of this request must have.
+
+    They are ANDed to the resource's own scope. Two hooks that disagree on a field refuse the request.
+    """

@@ -1,0 +1,17 @@
+"""Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
+
+from regesta.http.callers import caller_of, request_id_of
+from regesta.http.problems import Problem, problem_response
+from regesta.http.router import ResourceOptions, crud_router, registry_router
+from regesta.http.routes import ProblemRoute
+
+__all__ = [
+    "Problem",
+    "ProblemRoute",
+    "ResourceOptions",
+    "caller_of",
+    "crud_router",
+    "problem_response",
+    "registry_router",
+    "request_id_of",
+]

@@ -1,0 +1,104 @@
+"""On whose behalf a request runs: its actor, its request id, its scope."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from regesta.change import Access, Actor, Caller
+from regesta.errors import DeclarationError
+from regesta.hooks import merge_scopes
+from regesta.operations import Operations
+from regesta.resource import Operation, Resource
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
+STATE = "regesta_request_id"
+
+
+class Callers:
+    """Builds the caller of each request to one resource, and asks the hooks that may refuse it."""
+
+    def __init__(self, operations: Operations[Any]) -> None:
+        self._resource = operations.resource
+        hooks = operations.hooks
+        self._asked = hooks if hooks.has("authorize") or hooks.has("scope_query") else None
+
+    async def of(
+        self, request: Request, operation: Operation | str, scope: Any, actor: Any, key: str | None = None
+    ) -> Caller:
+        """The caller. Raises what `authorize` or `scope_query` raise."""
+        caller = Caller(actor_of(request, actor), request_id_of(request), scope_of(self._resource, scope))
+        if self._asked is None:
+            return caller
+        further = await self._asked.scope(Access(self._resource.name, operation, key, caller))
+        return Caller(caller.actor, caller.request_id, merge_scopes(caller.scope, further))
+
+
+def caller_of(operations: Operations[Any], operation: str) -> Callable[..., Any]:
+    """A FastAPI dependency for routes of your own: the Caller by the resource's scope, actor and hooks.
+
+    `operation` is the name that `authorize` hooks are told.
+    """
+    callers = Callers(operations)
+
+    async def dependency(request: Request, scope: Any = None, actor: Any = None) -> Caller:
+        return await callers.of(request, operation, scope, actor)
+
+    return with_dependencies(dependency, operations.resource)
+
+
+def with_dependencies(endpoint: Callable[..., Any], resource: Resource[Any], *further: inspect.Parameter) -> Any:
+    """`endpoint` with a signature that lets FastAPI resolve the resource's `scope` and `actor`."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request), *further]
+    for name, dependency in (("scope", resource_scope(resource)), ("actor", resource.actor)):
+        if dependency is not None:
+            parameters.append(inspect.Parameter(name, keyword, default=Depends(dependency), annotation=Any))
+
+    async def resolved(request: Request, scope: Any = None, actor: Any = None, **_: Any) -> Any:
+        return await endpoint(request, scope=scope, actor=actor)
+
+    resolved.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    resolved.__name__ = getattr(endpoint, "__name__", "endpoint")
+    resolved.__doc__ = endpoint.__doc__
+    return resolved
+
+
+def resource_scope(resource: Resource[Any]) -> Callable[..., Any] | None:
+    """The resource's scope, else that of what it is nested in."""
+    if resource.scope is not None or resource.parent is None:
+        return resource.scope
+    return resource_scope(resource.parent.resource)
+
+
+def scope_of(resource: Resource[Any], answered: Any) -> Mapping[str, Any]:
+    """What the scope dependency answered. Raises DeclarationError where it is no mapping."""
+    if answered is None:
+        return {}
+    if not isinstance(answered, Mapping):
+        raise DeclarationError(f"the scope of {resource.name!r} must answer a mapping, not {type(answered).__name__}")
+    return answered
+
+
+def actor_of(request: Request, answered: Any) -> Actor:
+    """Who asks: what the actor dependency answered, else anonymous at the peer's address."""
+    if isinstance(answered, Actor):
+        return answered
+    client = request.scope.get("client")
+    address = client[0] if client else None
+    if answered is None:
+        return Actor(address=address)
+    return Actor(str(answered), "dependency", address)
+
+
+def request_id_of(request: Request) -> str:
+    """The request's id: as a middleware or the client gave it, where it is harmless, else a new one."""
+    known: str | None = request.scope.get(STATE)
+    if known is None:
+        sent = request.headers.get("x-request-id", "")
+        known = request.scope[STATE] = sent if REQUEST_ID.match(sent) else uuid4().hex
+    return known

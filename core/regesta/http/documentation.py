@@ -1,0 +1,186 @@
+"""What OpenAPI says of the generated routes."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, GetJsonSchemaHandler, create_model
+from pydantic_core import CoreSchema
+
+from regesta import errors
+from regesta.http.problems import MEDIA_TYPE, Problem
+from regesta.operations import Operations
+from regesta.resource import Operation
+from regesta.schemas import json_schemas
+
+Documented = type[BaseModel]
+
+ETAG_HEADER = {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}}
+LOCATION_HEADER = {"Location": {"description": "Where the new document is.", "schema": {"type": "string"}}}
+LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', "schema": {"type": "string"}}}
+
+READ_ERRORS: tuple[type[errors.ProblemError], ...] = (errors.Malformed, errors.Invalid, errors.Unavailable)
+WRITE_ERRORS = (*READ_ERRORS, errors.Conflict)
+BODY_ERRORS = (*WRITE_ERRORS, errors.TooLarge, errors.UnsupportedMedia)
+CHANGE_ERRORS = (errors.NotFound, errors.PreconditionFailed)
+
+
+class WireModel(BaseModel):
+    """Stands for a JSON Schema where FastAPI wants a model; nothing is validated by it."""
+
+    wire_schema: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema, under the class's name."""
+        return {**cls.wire_schema, "title": cls.__name__}
+
+
+def documented(name: str, schema: Mapping[str, Any]) -> Documented:
+    """A model that shows this schema; the same one for the same schema, so that two routers share it."""
+    return _documented(name, json.dumps(schema, sort_keys=False, default=str))
+
+
+@cache
+def _documented(name: str, schema: str) -> Documented:
+    return type(name, (WireModel,), {"__module__": __name__, "wire_schema": json.loads(schema)})
+
+
+class Documentation:
+    """The models and OpenAPI fragments of one resource's operations."""
+
+    def __init__(self, operations: Operations[Any]) -> None:
+        resource, codec = operations.resource, operations.codec
+        name = resource.document.__name__
+        self._operations = operations
+        self.read = documented(name, json_schemas.read_schema(codec))
+        self.create = documented(f"{name}Create", json_schemas.create_schema(codec))
+        self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec))
+        self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec))
+        self.page = _page_model(f"{name}Page", self.read)
+
+    def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
+        """Success and every problem, with headers."""
+        return _success(operation, self) | {
+            error.status: {"model": Problem, "description": error.title, "content": {MEDIA_TYPE: _PROBLEM}}
+            for error in _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
+        }
+
+    @property
+    def _demands(self) -> bool:
+        return self._operations.resource.require_if_match
+
+    def parameters(self, operation: Operation, path: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Path, query and header parameters."""
+        return path + _headers(operation, demand=self._demands)
+
+
+def path_parameters(operations: Operations[Any], *, collection: bool) -> list[dict[str, Any]]:
+    """The keys in the path: of the parents, and of the document itself unless it is the collection's path."""
+    above = path_parameters(operations.parent, collection=False) if isinstance(operations.parent, Operations) else []
+    if collection:
+        return above
+    resource = operations.resource
+    shown = {
+        "name": resource.singular.replace("-", "_"),
+        "in": "path",
+        "required": True,
+        "description": f"The {resource.key} of the {resource.singular.replace('_', ' ')}.",
+        "schema": json_schemas.key_schema(resource),
+    }
+    return [*above, shown]
+
+
+def request_body(operation: Operation) -> dict[str, Any]:
+    """What FastAPI does not say of the body by itself."""
+    if operation in (Operation.CREATE, Operation.REPLACE):
+        return {"required": True}
+    if operation is Operation.PATCH:
+        return {"required": True, "content": {"application/json-patch+json": {"schema": _JSON_PATCH}}}
+    return {}
+
+
+def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[errors.ProblemError], ...]:
+    above = (errors.NotFound,) if nested else ()
+    demanded = (errors.PreconditionRequired,) if demand else ()
+    return {
+        Operation.LIST: (*READ_ERRORS, *above),
+        Operation.GET: (*READ_ERRORS, *CHANGE_ERRORS),
+        Operation.CREATE: (*BODY_ERRORS, *above, errors.PreconditionFailed),
+        Operation.REPLACE: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
+        Operation.PATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
+        Operation.DELETE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
+    }[operation]
+
+
+def _success(operation: Operation, models: Documentation) -> dict[int | str, dict[str, Any]]:
+    one = {"model": models.read, "headers": ETAG_HEADER}
+    created = {**one, "description": "Created", "headers": {**ETAG_HEADER, **LOCATION_HEADER}}
+    changed = {**one, "description": "The document as it is now"}
+    return {
+        Operation.LIST: {200: {"model": models.page, "description": "A page", "headers": LINK_HEADER}},
+        Operation.GET: {
+            200: {**one, "description": "The document"},
+            304: {"description": "The client has this revision", "headers": ETAG_HEADER},
+        },
+        Operation.CREATE: {201: created},
+        Operation.REPLACE: {200: changed, 201: created},
+        Operation.PATCH: {200: changed},
+        Operation.DELETE: {204: {"description": "Deleted"}},
+    }[operation]
+
+
+def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
+    tags = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'}
+
+    def header(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+        return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+    if operation is Operation.LIST:
+        return [header("Prefer", "`count=exact` or `count=estimated` adds `total` (RFC 7240).", {"type": "string"})]
+    none_match = header("If-None-Match", "ETags the document must not have, or `*`.", tags)
+    if operation is Operation.CREATE:
+        return []
+    required = demand and operation is not Operation.GET
+    return [header("If-Match", "ETags of the revision that is meant, or `*`.", tags, required=required), none_match]
+
+
+@cache
+def _page_model(name: str, read: Documented) -> Documented:
+    return create_model(
+        name,
+        __module__=__name__,
+        items=(list[read], ...),  # type: ignore[valid-type]
+        next_page_token=(str, ""),
+        etags=(list[str], []),
+        total=(int, 0),
+    )
+
+
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+_POINTER = {"type": "string", "pattern": "^/", "description": "A JSON Pointer (RFC 6901)."}
+_JSON_PATCH: dict[str, Any] = {
+    "title": "JsonPatch",
+    "description": "A JSON Patch (RFC 6902).",
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {
+                "type": "object",
+                "required": ["op", "path", "value"],
+                "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": _POINTER, "value": {}},
+            },
+            {
+                "type": "object",
+                "required": ["op", "path"],
+                "properties": {"op": {"const": "remove"}, "path": _POINTER},
+            },
+            {
+                "type": "object",
+                "required": ["op", "path", "from"],
+                "properties": {"op": {"enum": ["move", "copy"]}, "path": _POINTER, "from": _POINTER},
+            },
+        ]
+    },
+}

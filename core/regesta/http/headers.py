@@ -1,0 +1,107 @@
+"""Request headers, read strictly."""
+
+import re
+from email.message import Message
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+
+from regesta.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
+from regesta.operations import NO_CONDITION, Count, Precondition
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*\Z")
+_ONE_TAG = re.compile(_TAG)
+
+
+def precondition_of(request: Request) -> Precondition:
+    """`If-Match` and `If-None-Match` of a write. Raises Malformed."""
+    if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
+    if not (if_match or if_none_match):
+        return NO_CONDITION
+    strong = frozenset(tag if tag.startswith("W/") else tag.strip('"') for tag in if_match)
+    return Precondition(strong, frozenset(opaque(tag) for tag in if_none_match))
+
+
+def tags_of(request: Request, header: str) -> frozenset[str]:
+    """The entity tags of a header as they stand there, or `*`. Raises Malformed (RFC 9110, 8.8.3)."""
+    lines = request.headers.getlist(header)
+    if not lines:
+        return frozenset()
+    text = ",".join(lines)
+    if text.strip() == "*":
+        return frozenset("*")
+    if not _TAGS.match(text):
+        raise Malformed(f'{header}: send "*" or ETags as they were given, in double quotes', code="INVALID_ETAG")
+    return frozenset(_ONE_TAG.findall(text))
+
+
+def opaque(tag: str) -> str:
+    """A tag's text, for the weak comparison of `If-None-Match`."""
+    return tag.removeprefix("W/").strip('"')
+
+
+def count_of(request: Request) -> Count | None:
+    """`Prefer: count=exact|estimated` (RFC 7240); preferences that mean nothing here are ignored."""
+    for line in request.headers.getlist("prefer"):
+        for preference in line.split(","):
+            name, _, value = preference.partition(";")[0].partition("=")
+            if name.strip().lower() == "count" and value.strip().strip('"').lower() in set(Count):
+                return Count(value.strip().strip('"').lower())
+    return None
+
+
+def media_type_of(request: Request, *accepted: str) -> str:
+    """Which of the accepted media types the body has. Raises UnsupportedMedia for another, a charset or a coding."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("send the body without a Content-Encoding", headers={"Accept-Encoding": "identity"})
+    sent = request.headers.get("content-type", "")
+    if sent == accepted[0]:
+        return sent
+    header = Message()
+    header["content-type"] = sent or "none/none"
+    if header.get_content_type() not in accepted:
+        raise UnsupportedMedia(f"send the body as {' or '.join(accepted)}", headers=_accept(request.method, accepted))
+    charset = header.get_param("charset", "utf-8")
+    if not isinstance(charset, str) or charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMedia("JSON is UTF-8 (RFC 8259): send no other charset", headers=_accept(request.method, accepted))
+    return header.get_content_type()
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The body's bytes. Raises TooLarge as soon as it is known to exceed `limit` bytes."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLarge(f"the body may have at most {limit} bytes")
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > limit:
+            raise TooLarge(f"the body may have at most {limit} bytes")
+    return bytes(chunks)
+
+
+def check_path(request: Request) -> None:
+    """Refuse paths whose decoding is ambiguous.
+
+    Servers decode `%2f` into a separator and replace what is not UTF-8; the router's patterns let a
+    trailing newline pass. Raises Malformed, NotFound.
+    """
+    path: str = request.scope["path"]
+    raw: bytes = request.scope.get("raw_path") or b""
+    if b"%" not in raw and path.isascii():
+        return
+    try:
+        unquote_to_bytes(raw.partition(b"?")[0]).decode()
+    except UnicodeDecodeError:
+        raise Malformed("the path is not UTF-8", code="INVALID_PATH") from None
+    if b"%2f" in raw.lower() or path.endswith("\n"):
+        raise NotFound("no key contains '/' or ends with a line break")
+
+
+def _accept(method: str, accepted: tuple[str, ...]) -> dict[str, str]:
+    return {"Accept-Patch" if method == "PATCH" else "Accept": ", ".join(accepted)}

@@ -1,0 +1,87 @@
+"""Errors as application/problem+json (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from regesta.errors import Invalid, Issue, ProblemError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemIssue(BaseModel):
+    """One thing that is wrong with the request."""
+
+    loc: list[str | int] = Field(description="where: body, query, path or header, then names and positions")
+    pointer: str = Field(description="the JSON Pointer into the body, empty elsewhere")
+    message: str
+    type: str = Field(description="a stable word for programs")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    type: str = Field(description="urn:regesta:problem:...")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="UPPER_SNAKE, stable, for programs")
+    instance: str = Field(description="the path of the request")
+    errors: list[ProblemIssue]
+
+
+def problem_response(error: ProblemError, instance: str) -> Response:
+    """The answer that says what was wrong."""
+    body = problem_body(error.status, error.code, error.title, error.detail, instance, error.issues)
+    return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
+
+
+def problem_body(
+    status: int, code: str, title: str, detail: str, instance: str, issues: tuple[Issue, ...] = ()
+) -> dict[str, Any]:
+    """The members of a problem."""
+    return {
+        "type": f"urn:regesta:problem:{code.lower().replace('_', '-')}",
+        "title": title,
+        "status": status,
+        "detail": printable(detail),
+        "code": code,
+        "instance": printable(instance),
+        "errors": [
+            {
+                "loc": [printable(part) for part in issue.loc],
+                "pointer": printable(issue.pointer),
+                "message": printable(issue.message),
+                "type": issue.type,
+            }
+            for issue in issues
+        ],
+    }
+
+
+def from_http_exception(error: HTTPException, instance: str) -> Response:
+    """An HTTPException of the host's dependencies: its status, headers and detail, as a problem."""
+    phrase = HTTPStatus(error.status_code).phrase if error.status_code in set(HTTPStatus) else "Error"
+    code = phrase.upper().replace(" ", "_").replace("-", "_").replace("'", "")
+    detail = error.detail if isinstance(error.detail, str) else ""
+    body = problem_body(error.status_code, code, phrase, detail, instance)
+    return Response(orjson.dumps(body), error.status_code, dict(error.headers or {}), MEDIA_TYPE)
+
+
+def from_validation(error: RequestValidationError) -> Invalid:
+    """What FastAPI found wrong with the parameters of a dependency, without the input it quotes."""
+    return Invalid.of([Issue(tuple(found["loc"]), found["msg"], found["type"]) for found in error.errors()])
+
+
+def printable(part: Any) -> Any:
+    """Text that UTF-8 can carry: what was sent may hold half of a surrogate pair."""
+    if isinstance(part, str) and not part.isascii():
+        return part.encode("utf-8", "backslashreplace").decode()
+    return part

@@ -1,0 +1,190 @@
+"""`crud_router`: the generated routes of one or more resources, for any FastAPI application."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
+
+from beanie import Document
+from fastapi import APIRouter, Body
+
+from regesta.errors import DeclarationError
+from regesta.hooks import Hooks
+from regesta.http.callers import with_dependencies
+from regesta.http.documentation import Documentation, path_parameters, request_body
+from regesta.http.endpoints import Endpoints
+from regesta.http.headers import MERGE_PATCH
+from regesta.http.routes import ResourceRoute
+from regesta.operations import Operations, Registry
+from regesta.resource import Operation, Parent, Resource, Schemas
+
+METHODS = {
+    Operation.GET: "GET",
+    Operation.LIST: "GET",
+    Operation.CREATE: "POST",
+    Operation.REPLACE: "PUT",
+    Operation.PATCH: "PATCH",
+    Operation.DELETE: "DELETE",
+}
+ON_COLLECTION = (Operation.LIST, Operation.CREATE)
+
+
+class ResourceOptions(TypedDict, total=False):
+    """The fields of a Resource, as `crud_router` takes them."""
+
+    name: str
+    singular: str
+    key: str
+    parent: Parent | None
+    operations: Collection[Operation | str]
+    operation_ids: Mapping[str, str]
+    scope: Callable[..., Any] | None
+    actor: Callable[..., Any] | None
+    dependencies: Sequence[Any]
+    operation_dependencies: Mapping[str, Sequence[Any]]
+    schemas: Schemas
+    filters: Collection[str] | None
+    sorts: Collection[str] | None
+    default_sort: str
+    page_size: int
+    max_page_size: int
+    require_if_match: bool
+    transactional: bool
+    max_body_size: int
+    timeout: float
+    secret: str | None
+    tags: Sequence[str]
+
+
+def crud_router(
+    first: type[Document] | Resource[Any],
+    /,
+    *more: Resource[Any],
+    hooks: Hooks | None = None,
+    **options: Unpack[ResourceOptions],
+) -> APIRouter:
+    """The routes of a document, or of one or more resources.
+
+    `crud_router(Book, key="isbn")` takes everything that Resource takes; `crud_router(models, versions)` takes
+    resources that belong together, so that deleting a parent sees its children. It needs neither a server
+    nor `init_beanie` until the first request, and may be mounted anywhere, also twice.
+
+    Raises DeclarationError where a resource is declared wrongly.
+    """
+    if isinstance(first, Resource):
+        if options:
+            raise DeclarationError(f"options {sorted(options)} belong into the Resource that is given")
+        resource = first
+    else:
+        resource = Resource(first, **options)
+    return registry_router(Registry([resource, *more], hooks))
+
+
+def registry_router(registry: Registry) -> APIRouter:
+    """The routes of every resource of a registry."""
+    router = APIRouter(route_class=ResourceRoute)
+    for operations in registry:
+        _add_routes(router, operations)
+    return router
+
+
+def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
+    resource = operations.resource
+    endpoints, documentation = Endpoints(operations), Documentation(operations)
+    path = collection_path(operations)
+    one = f"{path}/{{{resource.singular.replace('-', '_')}}}"
+    for operation in METHODS:
+        if operation in resource.operations:
+            collection = operation in ON_COLLECTION
+            route = _route(operations, operation, endpoints, documentation, path if collection else one)
+            route.allowed = _allowed(resource, collection=collection)
+            router.routes.append(route)
+            if METHODS[operation] == "GET":
+                router.routes.append(_head(route))
+
+
+def collection_path(operations: Operations[Any]) -> str:
+    """`/models/{model}/versions`."""
+    above = ""
+    if isinstance(operations.parent, Operations):
+        singular = operations.parent.resource.singular.replace("-", "_")
+        above = f"{collection_path(operations.parent)}/{{{singular}}}"
+    return f"{above}/{operations.resource.name}"
+
+
+def _route(
+    operations: Operations[Any], operation: Operation, endpoints: Endpoints[Any], shown: Documentation, path: str
+) -> ResourceRoute:
+    resource = operations.resource
+    name = resource.operation_id(operation)
+    parameters = shown.parameters(operation, path_parameters(operations, collection=operation in ON_COLLECTION))
+    extra: dict[str, Any] = {"parameters": parameters + _query_parameters(operations, operation, endpoints)}
+    if body := request_body(operation):
+        extra["requestBody"] = body
+    success = {Operation.CREATE: 201, Operation.DELETE: 204}.get(operation, 200)
+    return ResourceRoute(
+        path,
+        with_dependencies(getattr(endpoints, operation), resource, *_body_parameter(operation, shown)),
+        methods=[METHODS[operation]],
+        name=name,
+        operation_id=name,
+        summary=_summary(resource, operation),
+        description=(inspect.getdoc(resource.document) or "") if operation is Operation.LIST else None,
+        tags=list(resource.tags or [resource.name]),
+        status_code=success,
+        responses=shown.responses(operation),
+        dependencies=[*resource.dependencies, *resource.operation_dependencies.get(operation, ())],
+        openapi_extra=extra,
+    )
+
+
+def _head(route: ResourceRoute) -> ResourceRoute:
+    """The same route for HEAD, of which OpenAPI says nothing."""
+    head = ResourceRoute(
+        route.path,
+        route.endpoint,
+        methods=["HEAD"],
+        name=f"{route.name}_head",
+        operation_id=f"{route.operation_id}_head",
+        dependencies=route.dependencies,
+        include_in_schema=False,
+    )
+    head.allowed = route.allowed
+    return head
+
+
+def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.Parameter]:
+    """The body as FastAPI documents it; the endpoint reads it itself."""
+    model = {
+        Operation.CREATE: shown.create,
+        Operation.REPLACE: shown.replace,
+        Operation.PATCH: shown.patch,
+    }.get(operation)
+    if model is None:
+        return []
+    media_type = MERGE_PATCH if operation is Operation.PATCH else "application/json"
+    body = Body(default=None, media_type=media_type)
+    return [inspect.Parameter("body", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=body, annotation=model)]
+
+
+def _query_parameters(
+    operations: Operations[Any], operation: Operation, endpoints: Endpoints[Any]
+) -> list[dict[str, Any]]:
+    if operation is Operation.LIST:
+        return operations.rules.openapi_parameters()
+    known = {
+        Operation.GET: endpoints.get_parameters,
+        Operation.REPLACE: endpoints.replace_parameters,
+        Operation.DELETE: endpoints.delete_parameters,
+    }.get(operation, {})
+    return [parameter.openapi(name) for name, parameter in known.items()]
+
+
+def _allowed(resource: Resource[Any], *, collection: bool) -> frozenset[str]:
+    methods = {METHODS[found] for found in resource.operations if (found in ON_COLLECTION) is collection}  # type: ignore[index]
+    return frozenset(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _summary(resource: Resource[Any], operation: Operation) -> str:
+    noun = resource.name if operation is Operation.LIST else resource.singular
+    article = "" if operation is Operation.LIST else "one "
+    return f"{operation.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"

@@ -1,0 +1,43 @@
+"""Markers for document fields: `Annotated[datetime, ReadOnly]`.
+
+They say who may write and see a field on the wire. They change nothing in MongoDB and nothing for
+code that uses the document directly.
+"""
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Marker(Enum):
+    """How a field is treated on the wire."""
+
+    READ_ONLY = "read_only"
+    IMMUTABLE = "immutable"
+    WRITE_ONLY = "write_only"
+    SECRET = "secret"  # noqa: S105 - the name of the marker, not a secret
+
+
+ReadOnly = Marker.READ_ONLY
+"""Set by the server (a default, a hook, Beanie): a client that sends it gets 422."""
+
+Immutable = Marker.IMMUTABLE
+"""Given at creation, never changed afterwards: a write that changes it gets 422."""
+
+WriteOnly = Marker.WRITE_ONLY
+"""Accepted from clients, never returned, neither filtered nor sorted by."""
+
+Secret = Marker.SECRET
+"""As WriteOnly, and redacted in the audit trail."""
+
+
+def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:
+    """The names of the document's fields (Python names) that carry one of the markers."""
+    return frozenset(
+        name for name, field in document.model_fields.items() if _carries(field.metadata, markers)
+    )
+
+
+def _carries(metadata: list[Any], markers: tuple[Marker, ...]) -> bool:
+    return any(isinstance(item, Marker) and item in markers for item in metadata)

@@ -1,0 +1,96 @@
+"""What bodies make of documents: new ones, replacements, patched ones."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from beanie import Document
+from pydantic import BaseModel, ValidationError
+
+from regesta.errors import Invalid, Issue
+from regesta.operations.addresses import Addresses
+from regesta.operations.patches import Patch
+from regesta.operations.reads import Stored
+from regesta.schemas import Codec, View, dumps, issues_of
+
+T = TypeVar("T", bound=Document)
+
+
+class Bodies(Generic[T]):
+    """The ways from a checked body to a document of one resource."""
+
+    def __init__(self, codec: Codec[T], addresses: Addresses[T]) -> None:
+        self._codec = codec
+        self._addresses = addresses
+        self._models = codec.resource.schemas
+        self.hidden_names = frozenset(codec.input_names[name] for name in codec.hidden if name in codec.input_names)
+
+    def checked(self, tree: Any) -> dict[str, Any]:
+        """The body, once it is an object with fields that clients may send. Raises Invalid."""
+        if self._models.create or self._models.replace:
+            return tree if isinstance(tree, dict) else self._codec.check_fields(tree)
+        return self._codec.check_fields(tree)
+
+    def with_key(self, tree: Mapping[str, Any], text: str) -> dict[str, Any]:
+        """The body with the path's key, where it has none. Raises Invalid where it has another."""
+        name = self._codec.wire_names[self._codec.resource.key]
+        if name not in self._codec.inputs:
+            return dict(tree)
+        key: Any = text
+        if isinstance(self._addresses.key_value(text), int):
+            key = int(text)
+        if name in tree and tree[name] != key:
+            raise Invalid.of([Issue(("body", name), f"is not {text!r}, the key in the path", "immutable")])
+        return {name: key, **tree}
+
+    def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
+        """A function that makes a new document of the body each time. It raises Invalid."""
+        if self._models.create is None:
+            return lambda: self._codec.from_body(body, tree)
+        model = self._models.create
+
+        def build() -> T:
+            sent = _read(model, dumps(tree))
+            return self._codec.from_values(sent)
+
+        return build
+
+    def replacement(self, tree: Mapping[str, Any]) -> Callable[[Stored[T], T], T]:
+        """An edit that puts the body in place of all that clients see. It raises Invalid."""
+
+        def edit(stored: Stored[T], document: T) -> T:
+            codec = stored.codec
+            seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
+            reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
+            if self._models.replace:
+                return codec.with_values(document, _read(self._models.replace, dumps(tree)), reset)
+            return codec.assembled(document, tree, reset)
+
+        return edit
+
+    def patched(self, patch: Patch) -> Callable[[Stored[T], T], T]:
+        """An edit that applies the patch. It raises Invalid, Conflict."""
+
+        def edit(stored: Stored[T], document: T) -> T:
+            codec = stored.codec
+            touched = patch.touched()
+            refused = [(name, loc) for name, loc in touched if not codec.accepts(name)]
+            if refused:
+                raise Invalid.of([Issue(loc, *codec.refusal(name)) for name, loc in refused])
+            after = patch.apply(codec.tree(stored.raw, View.WHOLE))
+            names = {name for name, _ in touched}
+            sent = {name: after[name] for name in names if name in after}
+            gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
+            if self._models.patch:
+                return codec.with_values(document, _read(self._models.patch, dumps(sent)), gone)
+            return codec.assembled(document, sent, gone)
+
+        return edit
+
+
+def _read(model: type[BaseModel], body: bytes) -> dict[str, Any]:
+    """The fields that a body sets, by name, validated by a model of the user's own in strict JSON mode."""
+    try:
+        sent = model.model_validate_json(body, strict=True, extra=None if model.model_config.get("extra") else "forbid")
+    except ValidationError as error:
+        raise Invalid.of(issues_of(error)) from None
+    return {name: getattr(sent, name) for name in sent.model_fields_set}

@@ -1,0 +1,150 @@
+"""JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902) on documents as parsed JSON."""
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import jsonpatch
+import jsonpointer
+import orjson
+
+from regesta.errors import Conflict, Invalid, Issue, TooLarge
+
+MAX_OPERATIONS = 1000
+# Bytes that all "copy" operations of one patch may add: each may double what is there.
+MAX_COPIED = 1024 * 1024
+
+
+class Patch(Protocol):
+    """A change that a client describes instead of sending the whole."""
+
+    def touched(self) -> Collection[tuple[str, tuple[str | int, ...]]]:
+        """The top-level fields that it may change, with where in the body it names them."""
+        ...
+
+    def apply(self, document: dict[str, Any]) -> Any:
+        """The patched document; the argument stays as it is."""
+        ...
+
+
+class MergePatch:
+    """A JSON Merge Patch. Raises Invalid where it is not an object."""
+
+    def __init__(self, body: Any) -> None:
+        if not isinstance(body, dict):
+            raise Invalid.of([Issue(("body",), "a merge patch of a document is a JSON object", "object_type")])
+        self._body = body
+
+    def touched(self) -> Collection[tuple[str, tuple[str | int, ...]]]:
+        return [(name, ("body", name)) for name in self._body]
+
+    def apply(self, document: dict[str, Any]) -> Any:
+        return _merge(document, self._body)
+
+
+class JsonPatch:
+    """A JSON Patch. `hidden` top-level fields may be written but neither tested nor copied from.
+
+    Raises Invalid with the position of every operation that is malformed or reaches for them.
+    """
+
+    def __init__(self, body: Any, hidden: Collection[str] = ()) -> None:
+        if not isinstance(body, list) or len(body) > MAX_OPERATIONS:
+            raise Invalid.of([Issue(("body",), f"a JSON Patch is a list of at most {MAX_OPERATIONS} operations", "list_type")])
+        issues = [issue for index, operation in enumerate(body) for issue in _issues(index, operation, hidden)]
+        if issues:
+            raise Invalid.of(issues)
+        self._body = body
+
+    def touched(self) -> Collection[tuple[str, tuple[str | int, ...]]]:
+        fields = []
+        for index, operation in enumerate(self._body):
+            if operation["op"] != "test":
+                fields.append((_head(operation["path"]), ("body", index, "path")))
+            if operation["op"] == "move":
+                fields.append((_head(operation["from"]), ("body", index, "from")))
+        return fields
+
+    def apply(self, document: dict[str, Any]) -> Any:
+        """Raises Conflict where an operation does not fit the document (RFC 5789, 2.2)."""
+        patched = copy.deepcopy(document)
+        copied = 0
+        try:
+            for operation in self._body:
+                if operation["op"] == "copy":
+                    copied += len(orjson.dumps(jsonpointer.resolve_pointer(patched, operation["from"])))
+                    if copied > MAX_COPIED:
+                        raise TooLarge("the patch copies too much")
+                patched = jsonpatch.apply_patch(patched, [operation], in_place=True)
+            return patched
+        except jsonpatch.JsonPatchTestFailed as error:
+            raise Conflict(f"a test of the patch failed: {error}"[:300], code="PATCH_TEST_FAILED") from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+            raise Conflict(f"the patch does not fit the document: {error}"[:300], code="PATCH_CONFLICT") from None
+        except (TypeError, KeyError, IndexError, ValueError, AttributeError):
+            raise Conflict("the patch does not fit the document", code="PATCH_CONFLICT") from None
+
+
+def changes_between(before: Any, after: Any) -> list[dict[str, Any]]:
+    """The JSON Patch from one document to another; None stands for no document."""
+    if before is None:
+        return [{"op": "add", "path": "", "value": after}]
+    if after is None:
+        return [{"op": "remove", "path": ""}]
+    changes: list[dict[str, Any]] = jsonpatch.make_patch(before, after).patch
+    return changes
+
+
+def _merge(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+_MEMBERS = {
+    "add": {"path", "value"},
+    "replace": {"path", "value"},
+    "test": {"path", "value"},
+    "remove": {"path"},
+    "move": {"path", "from"},
+    "copy": {"path", "from"},
+}
+
+
+def _issues(index: int, operation: Any, hidden: Collection[str]) -> list[Issue]:
+    loc = ("body", index)
+    if not isinstance(operation, Mapping):
+        return [Issue(loc, "an operation is a JSON object", "object_type")]
+    name = operation.get("op")
+    members = _MEMBERS.get(name) if isinstance(name, str) else None
+    if members is None:
+        return [Issue((*loc, "op"), f"must be one of {', '.join(_MEMBERS)}", "enum")]
+    issues = [Issue((*loc, member), "is missing", "missing") for member in sorted(members - operation.keys())]
+    for member in members & {"path", "from"} & operation.keys():
+        issues += _pointer_issues((*loc, member), operation[member])
+    reads = {"test": "path", "copy": "from", "move": "from"}.get(str(name))
+    if reads and not issues and _head(operation[reads]) in hidden:
+        issues.append(Issue((*loc, reads), "is never shown, so it cannot be read by a patch", "write_only"))
+    return issues
+
+
+def _pointer_issues(loc: tuple[str | int, ...], pointer: Any) -> list[Issue]:
+    if not isinstance(pointer, str):
+        return [Issue(loc, "must be a JSON Pointer", "string_type")]
+    if not pointer:
+        return [Issue(loc, "names the whole document: use PUT to replace it", "json_pointer")]
+    try:
+        jsonpointer.JsonPointer(pointer)
+    except jsonpointer.JsonPointerException:
+        return [Issue(loc, "is no JSON Pointer (RFC 6901): it starts with '/'", "json_pointer")]
+    return []
+
+
+def _head(pointer: str) -> str:
+    return str(jsonpointer.JsonPointer(pointer).parts[0])

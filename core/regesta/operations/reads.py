@@ -1,0 +1,208 @@
+"""Reading: one document, or a page of them. One round trip each, and none for counting unless asked."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from beanie import Document
+from pymongo.errors import PyMongoError
+
+from regesta.change import Caller
+from regesta.errors import Unavailable
+from regesta.operations.addresses import Addresses
+from regesta.operations.etags import etag_of
+from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
+from regesta.resource import Resource
+from regesta.schemas import Codec
+from regesta.store import collection_of, unavailable
+
+T = TypeVar("T", bound=Document)
+
+
+class Count(StrEnum):
+    """How exact a page's `total` shall be."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[T]):
+    """A document as MongoDB holds it, with the codec that turns it into anything else."""
+
+    raw: Mapping[str, Any]
+    codec: Codec[T]
+    key: str
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, without quotes."""
+        return etag_of(self.raw)
+
+    @property
+    def document(self) -> T:
+        """The Beanie instance."""
+        return self.codec.from_stored(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some documents in order, and the token of the page after them ("" after the last)."""
+
+    items: Sequence[Stored[T]]
+    next_page_token: str
+    total: int | None
+
+
+class Reads(Generic[T]):
+    """The reading half of a resource's operations."""
+
+    def __init__(self, resource: Resource[T], parent: "Reads[Any] | None") -> None:
+        self.resource = resource
+        self.parent = parent
+        self.addresses = Addresses(resource)
+        self.codec = Codec(resource, resource.document)
+        self.rules = QueryRules(resource)
+        self._codecs: dict[str, Codec[Any]] = {}
+        self._tokens: PageTokens | None = None
+
+    @property
+    def collection(self) -> Any:
+        """The driver's collection."""
+        return collection_of(self.resource.document)
+
+    def stored(self, raw: Mapping[str, Any]) -> Stored[T]:
+        """A raw document with the codec of its own class."""
+        return Stored(raw, self.codec_for(raw), self.addresses.key_text(raw))
+
+    def codec_for(self, raw: Mapping[str, Any]) -> Codec[T]:
+        """The codec of the class that a document was stored as (Beanie's inheritance)."""
+        document: Any = self.resource.document
+        children = document._children if document._inheritance_inited else None
+        if not children:
+            return self.codec
+        name = raw.get(document.get_settings().class_id)
+        if name not in children:
+            return self.codec
+        if name not in self._codecs:
+            self._codecs[name] = Codec(self.resource, children[name])
+        return self._codecs[name]
+
+    async def get(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Stored[T]:
+        """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable."""
+        async with bounded(self.resource.timeout):
+            raw = await self.find(caller, keys, session)
+        if raw is None:
+            raise self.addresses.not_found(keys[-1])
+        return self.stored(raw)
+
+    async def find(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
+        """The raw document at this path, None where there is none. Raises NotFound for a missing parent."""
+        parent = await self.parent_value(caller, keys[:-1], session)
+        filter_ = self.addresses.collection_filter(caller.scope, parent)
+        wanted = and_filters(filter_, self.addresses.key_filter(keys[-1]))
+        found: dict[str, Any] | None = await self.collection.find_one(wanted, session=session)
+        return found
+
+    async def parent_value(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Any:
+        """What this resource's documents store of the parent at this path. Raises NotFound where it is not there."""
+        if self.parent is None or self.resource.parent is None:
+            return None
+        above = self.parent
+        value = await above.find(caller, keys, session)
+        if value is None:
+            raise above.addresses.not_found(keys[-1])
+        info = above.resource.document.model_fields[self.resource.parent.stores]
+        return value.get(info.alias or self.resource.parent.stores)
+
+    async def page(
+        self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None
+    ) -> Page[T]:
+        """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent."""
+        async with bounded(self.resource.timeout):
+            parent = await self.parent_value(caller, parents)
+            everything = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+            wanted = everything
+            if query.page_token:
+                values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
+                wanted = and_filters(everything, keyset_filter(query.sort, values))
+            found = self.collection.find(wanted, projection=self._projection(query))
+            found = found.sort(list(query.sort)).limit(query.page_size + 1)
+            raws = await found.to_list(query.page_size + 1)
+            token = ""
+            if len(raws) > query.page_size:
+                raws.pop()
+                tokens = await self._page_tokens()
+                token = tokens.issue(query, self._bound(caller, parents), position(raws[-1], query.sort))
+            total = await self._count(everything, count)
+        return Page([self.stored(raw) for raw in raws], token, total)
+
+    def _projection(self, query: Query) -> dict[str, int] | None:
+        """Only what `fields=` needs, where the document can be answered from parts of it."""
+        if query.fields is None or not self.codec.direct or (query.include_etag and not _has_revision(self.resource)):
+            return None
+        heads = {self.codec.stored_name(path.partition(".")[0]) for path in query.fields}
+        class_id = self.resource.document.get_settings().class_id
+        ordered = {stored for stored, _ in query.sort}
+        return dict.fromkeys(sorted(_outermost(heads | ordered | {self.addresses.key_field, "revision_id", class_id})), 1)
+
+    async def _count(self, filter_: dict[str, Any], count: Count | None) -> int | None:
+        if count is None:
+            return None
+        if count is Count.ESTIMATED and not filter_:
+            estimate: int = await self.collection.estimated_document_count()
+            return estimate
+        exact: int = await self.collection.count_documents(filter_)
+        return exact
+
+    def _bound(self, caller: Caller, parents: Sequence[str]) -> dict[str, Any]:
+        return {"scope": dict(caller.scope), "parents": list(parents)}
+
+    async def _page_tokens(self) -> PageTokens:
+        if self._tokens is None:
+            self._tokens = PageTokens(await self._secret())
+        return self._tokens
+
+    async def _secret(self) -> bytes:
+        """The same for every worker without being configured: from the collection's UUID, which clients never see."""
+        if self.resource.secret:
+            return self.resource.secret.encode()
+        collection = self.collection
+        try:
+            listed = await collection.database.command("listCollections", filter={"name": collection.name})
+            identity = listed["cursor"]["firstBatch"][0]["info"]["uuid"]
+        except (NotImplementedError, KeyError, IndexError):
+            return _PROCESS_SECRET
+        return hashlib.blake2b(bytes(getattr(identity, "bytes", identity)), person=b"regesta-page").digest()
+
+
+_PROCESS_SECRET = secrets.token_bytes(32)
+
+
+@asynccontextmanager
+async def bounded(seconds: float) -> AsyncIterator[None]:
+    """Raises Unavailable where what is inside takes longer, or the database is away."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise Unavailable("the read took too long", code="TIMEOUT") from error
+    except PyMongoError as error:
+        known = unavailable(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _has_revision(resource: Resource[Any]) -> bool:
+    return bool(resource.document.get_settings().use_revision)
+
+
+def _outermost(paths: set[str]) -> set[str]:
+    """MongoDB refuses a projection that names both `a` and `a.b`."""
+    return {path for path in paths if not any(path.startswith(f"{other}.") for other in paths)}

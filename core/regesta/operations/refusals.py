@@ -1,0 +1,31 @@
+"""What MongoDB or BSON refuses, as problems that name the client's fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError
+
+from regesta.errors import Duplicate, Invalid, Issue, ProblemError, TooLarge
+from regesta.resource import Resource
+from regesta.schemas import Codec
+
+MAX_DOCUMENT = 16 * 1024 * 1024
+UNSTORABLE = (BSONError, OverflowError, UnicodeError)
+
+
+def duplicate(error: DuplicateKeyError, codec: Codec[Any], resource: Resource[Any]) -> Duplicate:
+    """Which fields' values are taken; those that the server set (scope, parent) are left out."""
+    details: Mapping[str, Any] = error.details or {}
+    stored = [name for name in details.get("keyPattern", {}) if isinstance(name, str)]
+    names = [codec.wire_of_stored(name) for name in stored]
+    sent = [name for name in names if name.partition(".")[0] in codec.inputs] or names or [codec.wire_names.get(resource.key, resource.key)]
+    issues = [Issue(("body", *name.split(".")), "is taken", "duplicate") for name in sent]
+    return Duplicate(f"there is another {resource.singular} with the same {' and '.join(sent)}", issues=issues)
+
+
+def unstorable(error: Exception) -> ProblemError:
+    """BSON cannot hold it: too large, or a value that slipped through validation."""
+    if isinstance(error, DocumentTooLarge) or "too large" in str(error):
+        return TooLarge("the document does not fit into 16 MB")
+    return Invalid.of([Issue(("body",), "holds a value that cannot be stored", "not_storable")])

@@ -1,0 +1,61 @@
+"""Every resource of an application, bound to its hooks."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from regesta.errors import DeclarationError
+from regesta.hooks import Hooks
+from regesta.operations.unit import Unit, run_unit
+from regesta.operations.writes import Operations
+from regesta.resource import Resource
+
+R = TypeVar("R")
+
+
+class Registry:
+    """`registry["books"]` reads and writes books as the generated routes do.
+
+    Raises DeclarationError for two resources of one name, or a parent that is not among them and
+    clashes with one that is.
+    """
+
+    def __init__(self, resources: Iterable[Resource[Any]], hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
+        self._bound: dict[str, Operations[Any]] = {}
+        for resource in resources:
+            if resource.name in self._bound and self._bound[resource.name].resource is not resource:
+                raise DeclarationError(f"two resources are named {resource.name!r}")
+            self._bind(resource)
+        for bound in self._bound.values():
+            above = bound.resource.parent
+            if above and above.resource.name in self._bound:
+                self._bound[above.resource.name].children.append(bound)
+
+    def __getitem__(self, name: str) -> Operations[Any]:
+        return self._bound[name]
+
+    def __iter__(self) -> Iterator[Operations[Any]]:
+        return iter(self._bound.values())
+
+    async def run(self, resource: str, work: Callable[[Unit], Awaitable[R]]) -> R:
+        """Do several writes together: `work(unit)` passes `unit` on to each operation it calls.
+
+        It runs in one transaction where the store has them, and may run again. What the operations raise
+        undoes all of it. `resource` names the one whose timeout and database it uses.
+        """
+        bound = self._bound[resource]
+        return await run_unit(bound.collection, work, transactional=True, seconds=bound.resource.timeout)
+
+    def _bind(self, resource: Resource[Any]) -> Operations[Any]:
+        if resource.name not in self._bound:
+            parent = None
+            if resource.parent:
+                known = self._bound.get(resource.parent.resource.name)
+                parent = known or Operations(resource.parent.resource, self.hooks, self._above(resource.parent.resource))
+            self._bound[resource.name] = Operations(resource, self.hooks, parent)
+        return self._bound[resource.name]
+
+    def _above(self, resource: Resource[Any]) -> Operations[Any] | None:
+        if resource.parent is None:
+            return None
+        return Operations(resource.parent.resource, self.hooks, self._above(resource.parent.resource))

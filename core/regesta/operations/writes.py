@@ -1,0 +1,259 @@
+"""Writing: the whole way of a change, readable top to bottom in `_create`, `_update` and `_delete`.
+
+Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from beanie import Document, PydanticObjectId
+from beanie.odm.actions import EventTypes
+from bson import Binary
+from pymongo.errors import DuplicateKeyError
+
+from regesta.change import Action, Caller, Change
+from regesta.errors import Conflict, Invalid, Issue
+from regesta.hooks import Hooks
+from regesta.operations import actions, sequences
+from regesta.operations.bodies import Bodies
+from regesta.operations.difference import update_between
+from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
+from regesta.operations.reads import Stored
+from regesta.operations.refusals import UNSTORABLE, duplicate, unstorable
+from regesta.operations.steps import ChangeSteps
+from regesta.operations.unit import LostRace, Unit, run_unit
+from regesta.resource import Resource
+
+T = TypeVar("T", bound=Document)
+R = TypeVar("R")
+
+Build = Callable[[], T]
+Edit = Callable[[Stored[T], T], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Stored[T]):
+    """A stored document after a write; `created` where it was not there before."""
+
+    created: bool = False
+
+
+class Operations(ChangeSteps[T]):
+    """Everything that can be done to one resource, with the same checks, hooks and audit from wherever it is called.
+
+    `caller` says on whose behalf, `keys` is the path of keys (`("resnet", "3")` for a version), `unit` joins a
+    unit of work that `Registry.run` opened; without it each call is its own.
+    """
+
+    def __init__(self, resource: Resource[T], hooks: Hooks, parent: "Operations[Any] | None" = None) -> None:
+        super().__init__(resource, hooks, parent)
+        self.bodies = Bodies(self.codec, self.addresses)
+        self.children: list[Operations[Any]] = []
+
+    @property
+    def transactional(self) -> bool:
+        """Whether writes ask for a transaction."""
+        return bool(
+            self.resource.transactional
+            or self.children
+            or self.resource.parent
+            or self.hooks.has("record_change", self.resource.document)
+        )
+
+    async def create(
+        self, caller: Caller, parents: Sequence[str], build: Build[T], unit: Unit | None = None
+    ) -> Written[T]:
+        """Insert what `build` makes, anew for each attempt.
+
+        Raises Duplicate, Invalid, NotFound for a missing parent, TooLarge, Unavailable, or what a hook raised.
+        """
+        return await self._in(unit, lambda unit: self._create(unit, caller, parents, build))
+
+    async def update(
+        self,
+        caller: Caller,
+        keys: Sequence[str],
+        edit: Edit[T],
+        *,
+        condition: Precondition = NO_CONDITION,
+        events: Sequence[EventTypes] = actions.UPDATED,
+        otherwise: Build[T] | None = None,
+        unit: Unit | None = None,
+    ) -> Written[T]:
+        """Change one document by `edit(stored, its instance) -> instance`; `otherwise` builds it where it is missing.
+
+        Raises NotFound, PreconditionFailed, Conflict, Invalid, TooLarge, Unavailable, or what a hook raised.
+        """
+        return await self._in(
+            unit, lambda unit: self._update(unit, caller, keys, edit, condition, events, otherwise)
+        )
+
+    async def delete(
+        self,
+        caller: Caller,
+        keys: Sequence[str],
+        *,
+        condition: Precondition = NO_CONDITION,
+        cascade: bool = False,
+        unit: Unit | None = None,
+    ) -> None:
+        """Delete one document, with its children where `cascade`. Raises NotFound, PreconditionFailed, Conflict."""
+        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade))
+
+    async def _in(self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]]) -> R:
+        if unit is not None:
+            return await work(unit)
+        return await run_unit(
+            self.collection, work, transactional=self.transactional, seconds=self.resource.timeout
+        )
+
+    # create
+
+    async def _create(self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T]) -> Written[T]:
+        parent = await self.parent_value(caller, parents, unit.session)
+        after = build()
+        await self._stamp_new(after, caller, parent, unit)
+        change = Change(Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session)
+        after = await self._prepared(change, actions.CREATED)
+        after.__dict__["id"] = self._new_id(after)
+        raw = self._encoded_new(after)
+        change.key = self.addresses.key_text(raw)
+        await self._judge(change)
+        await self._insert(raw, unit)
+        await self._record(change, None, raw, unit)
+        self._announce(change, unit, actions.CREATED)
+        return Written(raw, self.codec_for(raw), change.key, created=True)
+
+    async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:
+        self.addresses.stamp(after, caller.scope)
+        above = self.resource.parent
+        if above:
+            after.__dict__[above.field] = parent
+            number = await sequences.next_number(self.collection, parent, unit.session)
+            if above.sequence:
+                after.__dict__[above.sequence] = number
+
+    def _new_id(self, after: T) -> Any:
+        if after.id is not None or not self.resource.id_from_server:
+            return after.id
+        return PydanticObjectId()
+
+    async def _insert(self, raw: dict[str, Any], unit: Unit) -> None:
+        try:
+            await self.collection.insert_one(raw, session=unit.session)
+        except DuplicateKeyError as error:
+            raise duplicate(error, self.codec, self.resource) from None
+        except UNSTORABLE as error:
+            raise unstorable(error) from None
+
+    # update
+
+    async def _update(
+        self,
+        unit: Unit,
+        caller: Caller,
+        keys: Sequence[str],
+        edit: Edit[T],
+        condition: Precondition,
+        events: Sequence[EventTypes],
+        otherwise: Build[T] | None,
+    ) -> Written[T]:
+        raw = await self.find(caller, keys, unit.session)
+        if raw is None:
+            if otherwise is None:
+                raise self.addresses.not_found(keys[-1])
+            condition.check(None)
+            return await self._create(unit, caller, keys[:-1], otherwise)
+        stored = self.stored(raw)
+        condition.check(stored.etag)
+        before = stored.document
+        after = edit(stored, stored.document)
+        after.__dict__["revision_id"] = before.__dict__.get("revision_id")
+        self.addresses.stamp(after, caller.scope)
+        change = Change(Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
+        after = await self._prepared(change, events)
+        self._keep_immutable(stored, before, after)
+        update = update_between(stored.codec.to_stored(before), stored.codec.to_stored(after))
+        if not update:
+            return Written(raw, stored.codec, stored.key)
+        await self._judge(change)
+        written = await self._store_update(raw, update, unit)
+        await self._record(change, raw, written, unit)
+        self._announce(change, unit, events)
+        return Written(written, stored.codec, stored.key)
+
+    def _keep_immutable(self, stored: Stored[T], before: T, after: T) -> None:
+        issues = []
+        for name in sorted(self.resource.immutable & type(before).model_fields.keys()):
+            if before.__dict__.get(name) != after.__dict__.get(name):
+                wire = stored.codec.wire_names.get(name, name)
+                issues.append(Issue(("body", wire), "cannot be changed once it is set", "immutable"))
+        if issues:
+            raise Invalid.of(issues)
+
+    async def _store_update(self, raw: dict[str, Any], update: dict[str, dict[str, Any]], unit: Unit) -> dict[str, Any]:
+        if self.has_revision:
+            update.setdefault("$set", {})["revision_id"] = Binary.from_uuid(uuid4())
+        try:
+            written = await self.collection.find_one_and_update(
+                await self._guard(raw, unit), update, return_document=True, session=unit.session
+            )
+        except DuplicateKeyError as error:
+            raise duplicate(error, self.codec, self.resource) from None
+        except UNSTORABLE as error:
+            raise unstorable(error) from None
+        if written is None:
+            raise LostRace
+        found: dict[str, Any] = written
+        return found
+
+    # delete
+
+    async def _delete_at(
+        self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition, cascade: bool
+    ) -> None:
+        raw = await self.find(caller, keys, unit.session)
+        if raw is None:
+            raise self.addresses.not_found(keys[-1])
+        condition.check(etag_of(raw))
+        await self._delete(unit, caller, raw, cascade=cascade, cascaded=False)
+
+    async def _delete(
+        self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascade: bool, cascaded: bool
+    ) -> None:
+        stored = self.stored(raw)
+        before = stored.document
+        change = Change(
+            Action.DELETE, self.resource.name, type(before), stored.key, before, None, caller, unit.session, cascaded
+        )
+        await self._prepared(change, actions.DELETED)
+        await self._judge(change)
+        for child in self.children:
+            await child.delete_below(unit, caller, raw, stored.key, cascade=cascade)
+        gone = await self.collection.find_one_and_delete(await self._guard(raw, unit), session=unit.session)
+        if gone is None:
+            raise LostRace
+        await self._record(change, raw, None, unit)
+        self._announce(change, unit, actions.DELETED)
+
+    async def delete_below(
+        self, unit: Unit, caller: Caller, parent: Mapping[str, Any], parent_key: str, *, cascade: bool
+    ) -> None:
+        """Delete every child of a parent that goes. Raises Conflict where there are some and `cascade` is not set."""
+        above = self.resource.parent
+        if above is None or self.parent is None:
+            return
+        info = above.resource.document.model_fields[above.stores]
+        value = parent.get(info.alias or above.stores)
+        filter_ = self.addresses.collection_filter({}, value)
+        if not cascade and await self.collection.find_one(filter_, {"_id": 1}, session=unit.session):
+            raise Conflict(
+                f"{above.resource.singular} {parent_key!r} has {self.resource.name}: "
+                "delete them first, or all together with ?cascade=true",
+                code="HAS_CHILDREN",
+            )
+        async for raw in self.collection.find(filter_, session=unit.session).sort("_id", 1):
+            await self._delete(unit, caller, raw, cascade=True, cascaded=True)
+        await sequences.close(self.collection, value, unit.session)

@@ -1,0 +1,168 @@
+"""Compiles what a resource lets clients ask for, and reads query strings by it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import bson
+
+from regesta.errors import DeclarationError
+from regesta.resource import Resource
+
+from .conditions import Condition, conditions, mongo_filter
+from .fields import Catalogue, QueryField, visible
+from .listing import (
+    direction,
+    fields_parameter,
+    include_parameter,
+    page_size_parameter,
+    page_token_parameter,
+    sort_parameter,
+    total,
+)
+from .paging import STANDARD
+from .parameters import Parameter, openapi_parameters, parse_parameters
+
+# Parameters of the list itself, now or by the contract: no field can be compared by such a name.
+RESERVED = frozenset({"expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a list is asked for, checked and in terms of what is stored.
+
+    filter: a MongoDB filter; values are data only.
+    sort: stored paths with 1 or -1; the last one is `_id`, so the order is total.
+    fields: stored paths that `fields=` names (a computed field by its name), None for all. No path lies
+        within another, so it makes a projection.
+    page_size: at most the resource's maximum. page_token: as given, for PageTokens.
+    include_etag: whether `include=etag` was given.
+    binding: a digest of resource, filter and sort, to which page tokens are bound.
+    """
+
+    filter: dict[str, Any]
+    sort: tuple[tuple[str, int], ...]
+    fields: tuple[str, ...] | None
+    page_size: int
+    page_token: str | None
+    include_etag: bool
+    binding: bytes
+
+
+class QueryRules:
+    """What clients may ask of one resource's list; compiled once, then only read.
+
+    Raises DeclarationError where the resource lists a field that it does not have, that clients must
+    not know, or that cannot be compared or sorted by.
+    """
+
+    def __init__(self, resource: Resource[Any]) -> None:
+        self._said = f"resource {resource.name!r}"
+        self._name = resource.name
+        catalogue = Catalogue(resource)
+        filters = self._filters(resource, catalogue)
+        sorts = self._sorts(resource, catalogue)
+        self._conditions: dict[str, Condition] = {}
+        parameters: dict[str, Parameter] = {}
+        for name, parameter, condition in conditions(filters):
+            parameters[name] = parameter
+            self._conditions[name] = condition
+        self.fields_parameter = fields_parameter(visible(resource))
+        self._parameters = {
+            **parameters,
+            **({"sort": sort_parameter({field.wire: field.stored for field in sorts})} if sorts else {}),
+            "fields": self.fields_parameter,
+            "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
+            "page_token": page_token_parameter(),
+            "include": include_parameter(),
+        }
+        self._page_size = resource.page_size
+        self._sort = self._default_sort(resource, catalogue)
+        self._binding = self._bound({}, self._sort)
+
+    def parse(self, query_string: bytes) -> Query:
+        """Read the query string of a list.
+
+        Raises Malformed (400) where it cannot be read, Invalid (422) with everything that is wrong otherwise.
+        """
+        if not query_string:
+            # A dict of its own: whoever adds a scope to it must not add it to the requests that follow.
+            return Query(
+                {}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding
+            )
+        values = parse_parameters(query_string, self._parameters)
+        sort = values.get("sort", self._sort)
+        meant = self._conditions
+        matching = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
+        return Query(
+            filter=matching,
+            sort=sort,
+            fields=values.get("fields"),
+            page_size=values.get("page_size", self._page_size),
+            page_token=values.get("page_token"),
+            include_etag="include" in values,
+            binding=self._bound(matching, sort) if matching or "sort" in values else self._binding,
+        )
+
+    def openapi_parameters(self) -> list[dict[str, Any]]:
+        """OpenAPI 3.1 parameter objects for all parameters of the list."""
+        return openapi_parameters(self._parameters)
+
+    def _bound(self, filter: dict[str, Any], sort: tuple[tuple[str, int], ...]) -> bytes:
+        asked = bson.encode({"r": self._name, "f": filter, "s": sort}, codec_options=STANDARD)
+        return blake2b(asked, digest_size=16).digest()
+
+    def _filters(self, resource: Resource[Any], catalogue: Catalogue) -> list[QueryField]:
+        if resource.filters is None:
+            known = _distinct(
+                [*self._always(resource, catalogue), *(field for field, _ in catalogue.indexed())]
+            )
+            return [field for field in known if field.wire not in RESERVED]
+        listed = [catalogue.field(name) for name in resource.filters]
+        for field in listed:
+            if field.kind is None:
+                raise DeclarationError(
+                    f"{self._said}: {field.wire!r} cannot be filtered: no text stands for its values"
+                )
+            if field.wire in RESERVED:
+                raise DeclarationError(
+                    f"{self._said}: {field.wire!r} cannot be filtered: the list has a parameter of this name;"
+                    " give the field an alias"
+                )
+        return _distinct(listed)
+
+    def _sorts(self, resource: Resource[Any], catalogue: Catalogue) -> list[QueryField]:
+        if resource.sorts is None:
+            indexed = (field for field, ordered in catalogue.indexed() if ordered)
+            known = _distinct([*self._always(resource, catalogue), *indexed])
+            return [field for field in known if field.scalar]
+        return _distinct([self._sortable(catalogue.field(name)) for name in resource.sorts])
+
+    def _always(self, resource: Resource[Any], catalogue: Catalogue) -> list[QueryField]:
+        """The key and the id: they lead to one document anyway."""
+        document = resource.document
+        key = document.model_fields[resource.key].alias or resource.key
+        found = (catalogue.at(path) for path in ("_id", key))
+        return [field for field in found if field is not None]
+
+    def _sortable(self, field: QueryField) -> QueryField:
+        if not field.scalar:
+            raise DeclarationError(
+                f"{self._said}: documents cannot be sorted by {field.wire!r}: it is no single plain value"
+            )
+        return field
+
+    def _default_sort(self, resource: Resource[Any], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
+        if not resource.default_sort:
+            key = resource.document.model_fields[resource.key].alias or resource.key
+            return total([(key, 1)])
+        keys = [direction(name) for name in resource.default_sort.split(",")]
+        paths = [(self._sortable(catalogue.field(name)).stored, direction) for name, direction in keys]
+        if len(dict(paths)) < len(paths):
+            raise DeclarationError(f"{self._said}: default_sort names a field twice")
+        return total(paths)
+
+
+def _distinct(fields: Iterable[QueryField]) -> list[QueryField]:
+    return list({field.wire: field for field in fields}.values())

@@ -1,0 +1,204 @@
+"""The declaration of one resource: what is served, under which name, and by which rules."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from beanie import Document
+from pydantic import BaseModel
+
+from regesta.errors import DeclarationError
+from regesta.markers import Marker, fields_marked
+
+T = TypeVar("T", bound=Document)
+
+NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
+
+
+class Operation(StrEnum):
+    """What clients may do with a resource."""
+
+    LIST = "list"
+    GET = "get"
+    CREATE = "create"
+    REPLACE = "replace"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+READS = frozenset({Operation.LIST, Operation.GET})
+ALL_OPERATIONS = frozenset(Operation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """Where a nested resource hangs: `/models/{model}/versions`.
+
+    `field` is the child document's field that holds the parent's `stores` field (its id, unless said
+    otherwise; an id survives a rename). The server sets it; it never changes. `sequence` names an int field
+    that the server fills with 1, 2, 3, ... per parent: never given twice, without gaps where the store has
+    transactions. Deleting a parent that has
+    children is refused with 409 unless the client asks with `?cascade=true`.
+    """
+
+    resource: "Resource[Any]"
+    field: str
+    stores: str = "id"
+    sequence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schemas:
+    """Models of your own where the derived ones do not fit.
+
+    A body is validated by `create`, `replace` or `patch` in Pydantic's strict JSON mode; the fields it sets
+    are then put into the document by name, which validates them again. `read` validates the stored
+    document by attribute and is what clients see.
+    """
+
+    create: type[BaseModel] | None = None
+    replace: type[BaseModel] | None = None
+    patch: type[BaseModel] | None = None
+    read: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True)
+class Resource(Generic[T]):
+    """One resource. Everything here can be given to `crud_router` as keywords too.
+
+    document: the Beanie document model.
+    name: the plural in the path, `books` for Book unless given.
+    singular: the word for one, in path parameters and operation ids: `book`.
+    key: the field whose value stands in the path; unique together with scope and parent.
+    parent: for nested resources.
+    operations: which to offer.
+    operation_ids: other operationIds than `list_books`, `get_book`, `create_book`, ...
+    scope: a FastAPI dependency that answers a mapping of field names to values: ANDed into every read
+        and write, stamped on every new document. Such fields are server-managed.
+    actor: a FastAPI dependency that answers an Actor (or a subject as str).
+    dependencies, operation_dependencies: further FastAPI dependencies, for all or for one operation.
+    schemas: models of your own for bodies and answers.
+    filters, sorts: wire names (dotted) that clients may filter and sort by; None: what is indexed, and the key.
+    default_sort: as in the query string, `-added_at,title`; the key unless given.
+    page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
+    require_if_match: writes without a precondition get 428.
+    transactional: run each write in a transaction even where no hook asks for one.
+    max_body_size: bytes. timeout: seconds that an operation may take before 503.
+    secret: signs page tokens; where None, a key is derived from the collection's identity in the cluster.
+    """
+
+    document: type[T]
+    name: str = field(default="", kw_only=True)
+    singular: str = field(default="", kw_only=True)
+    key: str = field(default="id", kw_only=True)
+    parent: Parent | None = field(default=None, kw_only=True)
+    operations: Collection[Operation | str] = field(default=ALL_OPERATIONS, kw_only=True)
+    operation_ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    scope: Callable[..., Any] | None = field(default=None, kw_only=True)
+    actor: Callable[..., Any] | None = field(default=None, kw_only=True)
+    dependencies: Sequence[Any] = field(default=(), kw_only=True)
+    operation_dependencies: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
+    schemas: Schemas = field(default_factory=Schemas, kw_only=True)
+    filters: Collection[str] | None = field(default=None, kw_only=True)
+    sorts: Collection[str] | None = field(default=None, kw_only=True)
+    default_sort: str = field(default="", kw_only=True)
+    page_size: int = field(default=50, kw_only=True)
+    max_page_size: int = field(default=1000, kw_only=True)
+    require_if_match: bool = field(default=False, kw_only=True)
+    transactional: bool = field(default=False, kw_only=True)
+    max_body_size: int = field(default=1024 * 1024, kw_only=True)
+    timeout: float = field(default=10.0, kw_only=True)
+    secret: str | None = field(default=None, kw_only=True)
+    tags: Sequence[str] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.document, type) and issubclass(self.document, Document)):
+            raise DeclarationError(f"a resource needs a Beanie Document class, not {self.document!r}")
+        singular = self.singular or _snake(self.document.__name__)
+        object.__setattr__(self, "singular", singular)
+        object.__setattr__(self, "name", self.name or _plural(singular))
+        object.__setattr__(self, "operations", self._checked_operations())
+        for word in (self.name, self.singular):
+            if not NAME.match(word):
+                raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
+        self._check_fields()
+        self._check_bounds()
+
+    @property
+    def read_only(self) -> frozenset[str]:
+        """The fields (Python names) that only the server sets."""
+        managed = {"revision_id"} | fields_marked(self.document, Marker.READ_ONLY)
+        if self.parent:
+            managed |= {self.parent.field, self.parent.sequence} - {""}
+        if self.id_from_server:
+            managed.add("id")
+        return frozenset(managed)
+
+    @property
+    def id_from_server(self) -> bool:
+        """Whether the document's id has a default (ObjectId, UUID factory); else clients give it."""
+        return not self.document.model_fields["id"].is_required()
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The fields that are never returned."""
+        return fields_marked(self.document, Marker.WRITE_ONLY, Marker.SECRET) | {"revision_id"}
+
+    @property
+    def secret_fields(self) -> frozenset[str]:
+        """The fields that the audit trail redacts."""
+        return fields_marked(self.document, Marker.SECRET)
+
+    @property
+    def immutable(self) -> frozenset[str]:
+        """The fields that keep the value they were created with: marked so, and the key."""
+        return fields_marked(self.document, Marker.IMMUTABLE) | {self.key, "id"}
+
+    def operation_id(self, operation: Operation) -> str:
+        """`list_books`, `get_book`, ... or what the declaration says."""
+        noun = self.name if operation is Operation.LIST else self.singular
+        return self.operation_ids.get(operation, f"{operation}_{noun}".replace("-", "_"))
+
+    def _said(self) -> str:
+        return f"resource {self.name or self.document.__name__!r}"
+
+    def _checked_operations(self) -> frozenset[Operation]:
+        try:
+            return frozenset(Operation(operation) for operation in self.operations)
+        except ValueError as error:
+            raise DeclarationError(f"{self._said()}: {error}; there are {', '.join(Operation)}") from error
+
+    def _check_fields(self) -> None:
+        known = self.document.model_fields
+        if self.key not in known:
+            raise DeclarationError(f"{self._said()}: the key {self.key!r} is no field of {self.document.__name__}")
+        if self.parent and self.parent.field not in known:
+            raise DeclarationError(
+                f"{self._said()}: the parent field {self.parent.field!r} is no field of {self.document.__name__}"
+            )
+        if self.parent and self.parent.stores not in self.parent.resource.document.model_fields:
+            raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
+        for mapping in (self.operation_ids, self.operation_dependencies):
+            unknown = set(mapping) - set(Operation)
+            if unknown:
+                raise DeclarationError(f"{self._said()}: unknown operations {sorted(unknown)}")
+
+    def _check_bounds(self) -> None:
+        if not 1 <= self.page_size <= self.max_page_size:
+            raise DeclarationError(f"{self._said()}: page_size must be between 1 and max_page_size")
+        if self.timeout <= 0 or self.max_body_size < 1:
+            raise DeclarationError(f"{self._said()}: timeout and max_body_size must be positive")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _plural(word: str) -> str:
+    if re.search(r"[^aeiou]y\Z", word):
+        return word[:-1] + "ies"
+    if re.search(r"(?:s|x|z|ch|sh)\Z", word):
+        return word + "es"
+    return word + "s"

@@ -1,0 +1,220 @@
+"""Everything that turns one resource's documents from one form into another.
+
+body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for clients)
+"""
+
+import datetime
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import orjson
+from beanie import Document, Link
+from beanie.odm.utils.dump import get_dict
+from beanie.odm.utils.parsing import parse_obj
+from pydantic import BaseModel, ValidationError
+
+from regesta.errors import Invalid, Issue, Location
+from regesta.resource import Resource
+from regesta.schemas.projection import Projector, as_json, dumps, projector
+from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
+from regesta.schemas.validator import BodyValidator
+
+T = TypeVar("T", bound=Document)
+
+
+STORED_ONLY = frozenset({"_id", "_class_id", "revision_id"})
+
+
+class View(Enum):
+    """How much of a document is shown."""
+
+    VISIBLE = "visible"
+    WHOLE = "whole"
+
+
+class Codec(Generic[T]):
+    """The conversions of one document class under one resource's rules."""
+
+    def __init__(self, resource: Resource[Any], document: type[T]) -> None:
+        self.document = document
+        self.resource = resource
+        fields = document.model_fields
+        unsent = {name for name, info in fields.items() if is_back_link(info.annotation)}
+        self.read_only = (resource.read_only | unsent) & fields.keys()
+        self.hidden = resource.hidden & fields.keys()
+        self.inputs = {input_name(name, info): name for name, info in fields.items() if name not in self.read_only}
+        self.managed = {input_name(name, fields[name]): name for name in self.read_only}
+        self.input_names = {name: wire for wire, name in self.inputs.items()}
+        self.shape: Shape = shape_of(document)
+        self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
+        self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
+        self._unshown = {"id", "revision_id", *unsent, *self._links}
+        self._validator = BodyValidator(document, self.read_only)
+        self.direct = self.shape.direct and resource.schemas.read is None and not _has_encoders(document)
+        hidden = {View.VISIBLE: self.hidden, View.WHOLE: frozenset({"revision_id"})}
+        self._projectors: dict[View, Projector] = {view: projector(self.shape, names) for view, names in hidden.items()}
+
+    # body -> document
+
+    def check_fields(self, tree: Any) -> dict[str, Any]:
+        """The body, once it is an object with writable fields only. Raises Invalid naming every other one."""
+        if not isinstance(tree, dict):
+            raise Invalid.of([Issue(("body",), "must be a JSON object", "object_type")])
+        if not tree.keys() <= self.inputs.keys():
+            issues = [Issue(("body", name), *self.refusal(name)) for name in tree if not self.accepts(name)]
+            if issues:
+                raise Invalid.of(issues)
+        return tree
+
+    def accepts(self, name: str) -> bool:
+        """Whether clients may send a field of this wire name."""
+        if name in self.inputs:
+            return True
+        return self.shape.extra and name not in self.managed and name not in STORED_ONLY
+
+    def refusal(self, name: str) -> tuple[str, str]:
+        """Message and type of what is wrong with a field that clients may not send."""
+        if name in self.managed:
+            return "is set by the server: leave it out", "read_only"
+        return "is not a field of this resource", "extra_forbidden"
+
+    def from_body(self, body: bytes, tree: Mapping[str, Any]) -> T:
+        """A document from a checked body. Raises Invalid with every issue."""
+        try:
+            return self._validator.validate(body, tree)
+        except ValidationError as error:
+            raise Invalid.of(issues_of(error)) from None
+        except ValueError as error:
+            raise Invalid.of([Issue(("body",), str(error), "value_error")]) from None
+
+    def assembled(self, before: T, tree: Mapping[str, Any], reset: Collection[str] = ()) -> T:
+        """The document as a body changes it. Raises Invalid with every issue.
+
+        Fields that the body has are validated and taken; those of `reset` (Python names) that it lacks go
+        back to their defaults; all others stay.
+        """
+        try:
+            sent, extra = self._validator.validate_some(tree)
+            issues = []
+        except ValidationError as error:
+            sent, extra, issues = {}, {}, issues_of(error)
+        gone = [name for name in reset if name not in sent]
+        required = [name for name in gone if name in self.document.model_fields and self.document.model_fields[name].is_required()]
+        missing = [name for name in required if self.input_names[name] not in tree]
+        issues += [Issue(("body", self.input_names[name]), "Field required", "missing") for name in sorted(missing)]
+        if issues:
+            raise Invalid.of(issues)
+        kept = {name: value for name, value in before.__dict__.items() if name not in gone}
+        kept_extra = {name: value for name, value in (before.__pydantic_extra__ or {}).items() if name not in gone}
+        return self._validated(kept | sent, kept_extra | extra, before)
+
+    def from_values(self, values: Mapping[str, Any]) -> T:
+        """A document from Python values by field name. Raises Invalid."""
+        try:
+            return self._validator.validate_values(values)
+        except ValidationError as error:
+            raise Invalid.of(issues_of(error)) from None
+
+    def with_values(self, before: T, values: Mapping[str, Any], reset: Collection[str]) -> T:
+        """The document with these values by field name; those of `reset` without one go back to their defaults."""
+        kept = {name: value for name, value in before.__dict__.items() if name not in reset}
+        return self._validated({**kept, **values}, before.__pydantic_extra__, before)
+
+    def validate_again(self, document: T) -> T:
+        """The document, once its fields are valid after hooks changed them. Raises Invalid."""
+        return self._validated(document.__dict__, document.__pydantic_extra__, document)
+
+    def _validated(self, values: Mapping[str, Any], extra: Mapping[str, Any] | None, model: T) -> T:
+        try:
+            again = self._validator.validate_values(values, extra)
+        except ValidationError as error:
+            raise Invalid.of(issues_of(error)) from None
+        again.__dict__["revision_id"] = model.__dict__.get("revision_id")
+        again.__pydantic_private__ = model.__pydantic_private__
+        return again
+
+    # document <-> stored
+
+    def to_stored(self, document: T) -> dict[str, Any]:
+        """What Beanie would write for it."""
+        return get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
+
+    def from_stored(self, raw: Mapping[str, Any]) -> T:
+        """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
+        for candidate in (_aware(raw), raw):
+            try:
+                return parse_obj(self.document, candidate)  # type: ignore[return-value]
+            except ValidationError:
+                continue
+        names = {found.stored: found.name for found in self.shape.fields.values()}
+        return self.document.model_construct(**{names[key]: value for key, value in raw.items() if key in names})
+
+    # stored -> wire
+
+    def wire(self, raw: Mapping[str, Any], view: View = View.VISIBLE) -> Any:
+        """What `dumps` turns into the JSON of a document."""
+        if self.direct:
+            return self._projectors[view](raw)
+        return self._dump(raw, view)
+
+    def tree(self, raw: Mapping[str, Any], view: View = View.VISIBLE) -> dict[str, Any]:
+        """The document as parsed JSON."""
+        parsed: dict[str, Any] = orjson.loads(dumps(self.wire(raw, view)))
+        return parsed
+
+    def stored_name(self, wire: str) -> str:
+        """The stored key of a top-level wire name; the name itself where it is none."""
+        return next((found.stored for found in self.shape.fields.values() if found.wire == wire), wire)
+
+    def wire_of_stored(self, path: str) -> str:
+        """The wire name of a stored path's first part, with the rest as it is."""
+        head, _, rest = path.partition(".")
+        found = self.shape.fields.get(head)
+        name = found.wire if found else head
+        return f"{name}.{rest}" if rest else name
+
+    def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
+        document = self.from_stored(raw)
+        if self.resource.schemas.read and view is View.VISIBLE:
+            read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
+            return read.model_dump(mode="json", by_alias=True)
+        hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
+        try:
+            dumped = document.model_dump(mode="json", by_alias=True, exclude=self._unshown | hidden, warnings=False)
+        except (ValueError, TypeError, AttributeError):
+            return self._projectors[view](raw)
+        links = {self.wire_names[name]: _link_ids(getattr(document, name, None)) for name in self._links if name not in hidden}
+        return {"id": document.id, **dumped, **links}
+
+
+def issues_of(error: ValidationError, prefix: Location = ("body",)) -> list[Issue]:
+    """Pydantic's errors as issues, without the input they quote."""
+    return [
+        Issue((*prefix, *found["loc"]), found["msg"].removeprefix("Value error, "), found["type"])
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _has_encoders(document: type[Document]) -> bool:
+    return bool(getattr(getattr(document, "Settings", None), "bson_encoders", None))
+
+
+def _aware(value: Any) -> Any:
+    """With every naive datetime as the UTC that MongoDB stores."""
+    if isinstance(value, datetime.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+    if isinstance(value, dict):
+        return {key: _aware(item) for key, item in value.items()}
+    return [_aware(item) for item in value] if isinstance(value, list) else value
+
+
+def _link_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_link_ids(item) for item in value]
+    if isinstance(value, Link):
+        return value.ref.id
+    return value.id if isinstance(value, Document) else value
+
+
+__all__ = ["Codec", "View", "as_json", "dumps", "issues_of"]

@@ -1,0 +1,110 @@
+"""Reads JSON bodies: what cannot be read is Malformed (400), what no document may hold is Invalid (422).
+
+jiter reads and refuses duplicate keys and non-finite constants. Only where it refuses does the standard
+library read once more, to tell text that is no JSON from JSON that no document may hold: a lone surrogate,
+or deep nesting.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import jiter
+
+from regesta.errors import Invalid, Issue, Location, Malformed
+
+MAX_DEPTH = 100
+INT64 = range(-(2**63), 2**63)
+
+
+def read_json(body: bytes) -> Any:
+    """The value in `body`, checked to be storable: int64, no NUL, no `$`, dotted or empty keys, at most 100 deep.
+
+    Raises Malformed for what is no JSON (RFC 8259) or ambiguous, Invalid with every issue found otherwise.
+    """
+    try:
+        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError:
+        value = _read_slowly(body)
+    issues: list[Issue] = []
+    _check(value, ("body",), 0, issues)
+    if issues:
+        raise Invalid.of(issues)
+    return value
+
+
+def _read_slowly(body: bytes) -> Any:
+    if not body:
+        raise Malformed("the body is empty; send a JSON value", code="EMPTY_BODY")
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise Malformed("the body starts with a byte order mark; send plain UTF-8", code="INVALID_JSON")
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise Malformed(f"the body is not UTF-8 (byte {error.start})", code="INVALID_JSON") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise Malformed(f"the body is not JSON: {error.msg} at {where}", code="INVALID_JSON") from None
+    except RecursionError:
+        raise Malformed("the body is nested too deeply to be read", code="INVALID_JSON") from None
+    except ValueError as error:
+        raise Malformed(f"the body holds a number that cannot be read: {error}"[:120], code="INVALID_JSON") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise Malformed(f"the key {twice[:80]!r} stands twice in one object", code="DUPLICATE_JSON_KEY")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Malformed(f"{name} is not JSON", code="INVALID_JSON")
+
+
+def _check(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
+    kind = value.__class__
+    if kind is str:
+        _check_text(value, loc, issues)
+    elif kind is int:
+        if value not in INT64:
+            issues.append(Issue(loc, "is outside of the 64-bit integers", "int_out_of_range"))
+    elif kind is float:
+        if not math.isfinite(value):
+            raise Malformed(f"{'.'.join(map(str, loc[1:])) or 'the body'} is too large for a number", code="INVALID_JSON")
+    elif kind is dict:
+        if _deep_enough(depth, loc, issues):
+            for key, item in value.items():
+                _check_key(key, loc, issues)
+                _check(item, (*loc, key), depth + 1, issues)
+    elif kind is list and _deep_enough(depth, loc, issues):
+        for index, item in enumerate(value):
+            _check(item, (*loc, index), depth + 1, issues)
+
+
+def _deep_enough(depth: int, loc: Location, issues: list[Issue]) -> bool:
+    if depth < MAX_DEPTH:
+        return True
+    if not any(issue.type == "too_deep" for issue in issues):
+        issues.append(Issue(loc[:4], f"is nested deeper than {MAX_DEPTH} levels", "too_deep"))
+    return False
+
+
+def _check_text(text: str, loc: Location, issues: list[Issue]) -> None:
+    if "\x00" in text:
+        issues.append(Issue(loc, "contains a NUL character", "nul_character"))
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        issues.append(Issue(loc, "contains half of a surrogate pair", "lone_surrogate"))
+
+
+def _check_key(key: str, loc: Location, issues: list[Issue]) -> None:
+    if not key:
+        issues.append(Issue(loc, "has an empty key", "invalid_key"))
+    elif key[0] == "$" or "." in key:
+        issues.append(Issue((*loc, key), "a key must not start with '$' nor contain '.'", "invalid_key"))
+    elif "\x00" in key:
+        issues.append(Issue(loc, "has a key with a NUL character", "nul_character"))
+    elif not key.isascii():
+        _check_text(key, loc, issues)

@@ -1,0 +1,164 @@
+"""JSON Schemas of what clients send and get, for OpenAPI. They say what is accepted as exactly as they can."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from beanie import Document
+from pydantic import BaseModel, TypeAdapter
+
+from regesta.resource import Resource
+from regesta.schemas.codec import Codec
+from regesta.schemas.shape import linked_document
+
+JsonSchema = dict[str, Any]
+Mode = Literal["validation", "serialization"]
+
+NO_NUL = r"^[^\u0000]*$"
+FREE_KEYS = r"^[^$.\u0000][^.\u0000]*$"
+INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+
+
+def create_schema(codec: Codec[Any]) -> JsonSchema:
+    """The body of POST."""
+    return _body(codec, codec.resource.schemas.create)
+
+
+def replace_schema(codec: Codec[Any]) -> JsonSchema:
+    """The body of PUT: the key may be left out, it stands in the path; so may what clients never see."""
+    schema = _body(codec, codec.resource.schemas.replace)
+    optional = {codec.wire_names.get(codec.resource.key), *(codec.input_names.get(name) for name in codec.hidden)}
+    return _required(schema, [name for name in schema.get("required", []) if name not in optional])
+
+
+def patch_schema(codec: Codec[Any]) -> JsonSchema:
+    """A JSON Merge Patch: every field may be left out, and null puts one back to its default where it has one."""
+    schema = _body(codec, codec.resource.schemas.patch)
+    fixed = {codec.input_names.get(name) for name in codec.resource.immutable}
+    required = {
+        codec.input_names.get(name) for name, info in codec.document.model_fields.items() if info.is_required()
+    }
+    properties = {
+        name: found if name in required else _nullable(found)
+        for name, found in schema.get("properties", {}).items()
+        if name not in fixed
+    }
+    return _required({**schema, "properties": properties}, [])
+
+
+def read_schema(codec: Codec[Any]) -> JsonSchema:
+    """What clients get. Only the key is sure to be there: `fields=` leaves out, and old documents may lack fields."""
+    own = codec.resource.schemas.read
+    if own is not None:
+        return _required(_inlined(own.model_json_schema(mode="serialization")), [])
+    schema = _renamed(_document_schema(codec.document, "serialization"), codec.document)
+    hidden = {codec.wire_names.get(name, name) for name in codec.hidden} | {"revision_id"}
+    schema["properties"] = {name: found for name, found in schema["properties"].items() if name not in hidden}
+    return _required(schema, [codec.wire_names[codec.resource.key]])
+
+
+def key_schema(resource: Resource[Any]) -> JsonSchema:
+    """The key as a path parameter."""
+    annotation = resource.document.model_fields[resource.key].annotation
+    schema = _inlined(TypeAdapter(annotation).json_schema())
+    schema = next((found for found in schema.get("anyOf", [schema]) if found.get("type") != "null"), schema)
+    schema = {name: value for name, value in schema.items() if name not in ("title", "example", "default")}
+    if schema == {"type": "string"}:
+        return {"type": "string", "minLength": 1}
+    return _tightened(schema)
+
+
+def _body(codec: Codec[Any], own: type[BaseModel] | None) -> JsonSchema:
+    if own is not None:
+        return _tightened(_inlined(own.model_json_schema(mode="validation")))
+    schema = _renamed(_document_schema(codec.document, "validation"), codec.document)
+    schema["properties"] = {name: found for name, found in schema["properties"].items() if name in codec.inputs}
+    schema["additionalProperties"] = codec.shape.extra
+    required = [name for name in schema.get("required", []) if name in codec.inputs]
+    return _required(_tightened(schema), required)
+
+
+def _document_schema(document: type[Document], mode: Mode) -> JsonSchema:
+    return _inlined(document.model_json_schema(by_alias=True, mode=mode))
+
+
+def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
+    """`_id` becomes `id`, links become the id of what they point to."""
+    properties = dict(schema.get("properties", {}))
+    if "_id" in properties:
+        properties = {"id": properties.pop("_id"), **properties}
+    for name, info in document.model_fields.items():
+        linked = linked_document(info.annotation)
+        alias = info.serialization_alias or info.alias or name
+        if linked is not None and alias in properties:
+            properties[alias] = _link_schema(info.annotation, linked)
+    required = ["id" if name == "_id" else name for name in schema.get("required", [])]
+    schema = {key: value for key, value in schema.items() if key != "required"}
+    return {**schema, "properties": properties, "required": required}
+
+
+def _link_schema(annotation: Any, linked: type[Document]) -> JsonSchema:
+    one = key_schema(Resource(linked))
+    text = str(annotation)
+    schema = {"type": "array", "items": one} if "list[" in text.lower() else one
+    return _nullable(schema) if "None" in text else schema
+
+
+def _nullable(schema: JsonSchema) -> JsonSchema:
+    choices = schema.get("anyOf", [schema])
+    if any(choice.get("type") == "null" for choice in choices):
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*choices, {"type": "null"}]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _required(schema: JsonSchema, names: list[str]) -> JsonSchema:
+    rest = {key: value for key, value in schema.items() if key != "required"}
+    return {**rest, "required": names} if names else rest
+
+
+def _inlined(schema: JsonSchema) -> JsonSchema:
+    """Without `$defs`: a schema that stands by itself. Where a model contains itself, one level is shown."""
+    definitions = schema.get("$defs", {})
+    rest = {key: value for key, value in schema.items() if key != "$defs"}
+    inlined: JsonSchema = _resolve(copy.deepcopy(rest), definitions, ())
+    return inlined
+
+
+def _resolve(node: Any, definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(node, list):
+        return [_resolve(item, definitions, inside) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if not isinstance(reference, str):
+        return {key: _resolve(value, definitions, inside) for key, value in node.items() if key != "discriminator"}
+    name = reference.rpartition("/")[2]
+    if name in inside:
+        return {"type": "object", "title": name}
+    rest = {key: value for key, value in node.items() if key != "$ref"}
+    return {**_resolve(definitions[name], definitions, (*inside, name)), **rest}
+
+
+def _tightened(node: Any) -> Any:
+    """With what every body must keep to: int64, no NUL, no unknown fields, storable keys."""
+    if isinstance(node, list):
+        return [_tightened(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    tight = {
+        key: {name: _tightened(below) for name, below in value.items()} if key == "properties" else _tightened(value)
+        for key, value in node.items()
+        if key not in ("default", "examples", "example", "enum", "const")
+    } | {key: node[key] for key in ("default", "examples", "example", "enum", "const") if key in node}
+    kind = node.get("type")
+    if kind == "integer" and "enum" not in node:
+        tight = {**INT64, **tight}
+    elif kind == "string" and not tight.keys() & {"enum", "const", "format", "pattern"}:
+        tight["pattern"] = NO_NUL
+    elif kind == "object" and "properties" in node:
+        tight.setdefault("additionalProperties", False)
+    elif kind == "object" and node.get("additionalProperties") is not False:
+        tight.setdefault("propertyNames", {"pattern": FREE_KEYS})
+    return tight

@@ -1,0 +1,221 @@
+"""Validates JSON bodies straight into documents, in Pydantic's strict JSON mode.
+
+Three things stand in the way of `Book.model_validate_json(body, strict=True)`, and the schema that is built
+here goes around them:
+
+- Beanie's `Document.__init__` makes Pydantic call it with Python values, which loses JSON mode (in which
+  strict still takes a string for a datetime) and needs an initialised database. Here the instance is
+  constructed from the validated fields.
+- Beanie's `fill_back_refs` and other "before" validators turn the input into Python values as well. They run
+  on the parsed body before, and the schema goes on without them.
+- `Link` wants a collection name from the client. Here a link is sent as the id of what it points to.
+"""
+
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from beanie import BackLink, Document, Link
+from bson import DBRef
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, core_schema
+
+from regesta.errors import DeclarationError
+from regesta.schemas.shape import input_name, is_back_link, linked_document
+
+T = TypeVar("T", bound=Document)
+Before = Callable[[Any], Any]
+
+
+class _Unset:
+    """Stands for a field that was not sent."""
+
+
+UNSET = _Unset()
+
+
+class BodyValidator(Generic[T]):
+    """Validates bodies of one document class. `read_only` fields (Python names) need not be there."""
+
+    def __init__(self, document: type[T], read_only: frozenset[str]) -> None:
+        self._plan, self._partial_plan = _Plan(document, read_only), _Plan(document, read_only, partial=True)
+        self._adapter: TypeAdapter[T] = TypeAdapter(Annotated[document, self._plan])
+        self._partial: TypeAdapter[Any] = TypeAdapter(Annotated[document, self._partial_plan])
+        self._extra: typing.Literal["forbid"] | None = None if _allows_extra(self._adapter.core_schema) else "forbid"
+
+    def validate(self, body: bytes, tree: Mapping[str, Any]) -> T:
+        """A document from a body and the same body parsed. Raises pydantic.ValidationError."""
+        if self._plan.before:
+            body = orjson.dumps(self._plan.apply_before(dict(tree)), default=str)
+        return self._adapter.validate_json(body, strict=True, extra=self._extra, by_alias=True, by_name=False)
+
+    def validate_some(self, tree: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The fields that are there, by Python name, and the extra ones. Model validators do not run.
+
+        Raises pydantic.ValidationError.
+        """
+        body = orjson.dumps(self._partial_plan.apply_before(dict(tree)), default=str)
+        values, extra, _ = self._partial.validate_json(
+            body, strict=True, extra=self._extra, by_alias=True, by_name=False
+        )
+        return {name: value for name, value in values.items() if value is not UNSET}, extra or {}
+
+    def validate_values(self, values: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> T:
+        """A document from Python values by field name. Raises pydantic.ValidationError."""
+        fields = self._plan.document.model_fields
+        named = {input_name(name, info): values[name] for name, info in fields.items() if name in values}
+        named.pop("revision_id", None)
+        return self._adapter.validate_python({**named, **(extra or {})}, by_alias=True, by_name=False)
+
+
+class _Plan:
+    """Rewrites the core schema of a document: see the module."""
+
+    def __init__(self, document: type[Document], read_only: frozenset[str], *, partial: bool = False) -> None:
+        self.document = document
+        self._read_only = read_only
+        self._partial = partial
+        self.before: list[Before] = []
+
+    def apply_before(self, tree: dict[str, Any]) -> Any:
+        """Run the "before" validators that were taken out of the schema."""
+        value: Any = tree
+        for function in self.before:
+            value = function(value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        self.before.clear()
+        schema = handler.resolve_ref_schema(handler(source))
+        return self._rebuild(schema, handler)
+
+    def _rebuild(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        if schema["type"] == "model" and schema["cls"] is self.document:
+            fields = self._without_before(schema["schema"], handler)
+            if self._partial:
+                return fields
+            return core_schema.no_info_after_validator_function(self._construct, fields)
+        if schema["type"] == "function-before" and _is_simple(schema):
+            self._note(schema["function"]["function"])
+            return self._rebuild(schema["schema"], handler)
+        if self._partial and "schema" in schema:
+            return self._rebuild(schema["schema"], handler)
+        if "schema" not in schema:
+            raise DeclarationError(f"{self.document.__name__}: a {schema['type']} schema cannot take bodies")
+        rebuilt = {**schema, "schema": self._rebuild(schema["schema"], handler)}
+        rebuilt.pop("ref", None)
+        return typing.cast("CoreSchema", rebuilt)
+
+    def _without_before(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        if schema["type"] == "model-fields":
+            fields = {name: self._field(name, found, handler) for name, found in schema["fields"].items()}
+            del fields["revision_id"]
+            return typing.cast("CoreSchema", {**schema, "fields": fields})
+        if schema["type"] == "function-before" and _is_simple(schema):
+            self._note(schema["function"]["function"])
+            return self._without_before(schema["schema"], handler)
+        return typing.cast("CoreSchema", {**schema, "schema": self._without_before(schema["schema"], handler)})
+
+    def _note(self, function: Before) -> None:
+        """Remember a model's "before" validator; it wants the whole body, so a part of one goes without."""
+        if not self._partial and getattr(function, "__name__", "") != "fill_back_refs":
+            self.before.append(function)
+
+    def _field(self, name: str, found: Mapping[str, Any], handler: GetCoreSchemaHandler) -> dict[str, Any]:
+        info = self.document.model_fields[name]
+        schema = found["schema"]
+        alias = {"validation_alias": "id"} if name == "id" else {}
+        if linked_document(info.annotation):
+            schema = handler.generate_schema(_with_link_ids(info.annotation))
+            if not info.is_required():
+                schema = core_schema.with_default_schema(schema, default_factory=lambda: info.get_default(call_default_factory=True))
+        elif is_back_link(info.annotation):
+            schema = core_schema.with_default_schema(core_schema.any_schema(), default_factory=_back_link(info.annotation))
+        else:
+            schema = self._take_out_before(input_name(name, info), schema)
+        if self._partial:
+            inner = schema["schema"] if schema["type"] == "default" else schema
+            return {**found, **alias, "schema": core_schema.with_default_schema(inner, default=UNSET)}
+        if name in self._read_only and info.is_required() and not is_back_link(info.annotation):
+            schema = core_schema.with_default_schema(schema, default=None)
+        return {**found, **alias, "schema": schema}
+
+    def _take_out_before(self, wire: str, schema: Any) -> Any:
+        if schema["type"] in ("default", "nullable"):
+            return {**schema, "schema": self._take_out_before(wire, schema["schema"])}
+        if schema["type"] == "function-before" and _is_simple(schema):
+            self.before.append(_on_field(wire, schema["function"]["function"]))
+            return self._take_out_before(wire, schema["schema"])
+        return schema
+
+    def _construct(self, validated: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> Document:
+        values, extra, fields_set = validated
+        return self.document.model_construct(fields_set, **values, **(extra or {}))
+
+
+def _is_simple(schema: Mapping[str, Any]) -> bool:
+    return bool(schema["function"]["type"] == "no-info")
+
+
+def _on_field(wire: str, function: Before) -> Before:
+    def apply(tree: Any) -> Any:
+        return {**tree, wire: function(tree[wire])} if isinstance(tree, dict) and wire in tree else tree
+
+    return apply
+
+
+def _allows_extra(schema: Any) -> bool:
+    """Whether any model in the schema keeps unknown fields: `extra="forbid"` would override it."""
+    if isinstance(schema, Mapping):
+        if schema.get("extra_behavior") == "allow" or schema.get("extra_fields_behavior") == "allow":
+            return True
+        return any(_allows_extra(value) for key, value in schema.items() if key not in ("cls", "metadata", "function"))
+    return isinstance(schema, list) and any(_allows_extra(item) for item in schema)
+
+
+def _with_link_ids(annotation: Any) -> Any:
+    """The annotation with each `Link[Author]` replaced by a link that is sent as an id."""
+    if typing.get_origin(annotation) is Link:
+        return Annotated[Link, _LinkById(typing.get_args(annotation)[0])]
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        return annotation
+    replaced = tuple(_with_link_ids(part) for part in arguments)
+    origin = typing.get_origin(annotation)
+    return typing.Union[replaced] if origin in _UNIONS else origin[replaced]  # noqa: UP007
+
+
+_UNIONS = (typing.Union, type(int | str))
+
+
+class _LinkById:
+    """Validates an id of the linked document into a Link."""
+
+    def __init__(self, document: type[Document]) -> None:
+        self.document = document
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        identifier = handler.generate_schema(self.document.model_fields["id"].annotation)
+        if identifier["type"] == "nullable":
+            identifier = identifier["schema"]
+        linked = core_schema.no_info_after_validator_function(self._link, identifier)
+        return core_schema.json_or_python_schema(
+            json_schema=linked,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(Link), linked]),
+        )
+
+    def _link(self, identifier: Any) -> Link[Any]:
+        return Link(DBRef(self.document.get_collection_name(), identifier), self.document)
+
+
+def _back_link(annotation: Any) -> Callable[[], Any]:
+    origin = typing.get_origin(annotation)
+    if origin is BackLink:
+        document = typing.get_args(annotation)[0]
+        return lambda: BackLink(document)
+    if origin is list:
+        inner = _back_link(typing.get_args(annotation)[0])
+        return lambda: [inner()]
+    parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+    return _back_link(parts[0])

@@ -1,0 +1,20 @@
+"""Everything that talks to MongoDB: the stores, and what differs between the drivers."""
+
+from ._driver import Atomicity, atomicity_of, collection_of, in_transaction, lock_of, unavailable
+from ._local import LocalServer
+from ._memory import memory_client
+from ._open import Store, StoreKind, open_store
+
+__all__ = [
+    "Atomicity",
+    "LocalServer",
+    "Store",
+    "StoreKind",
+    "atomicity_of",
+    "collection_of",
+    "in_transaction",
+    "lock_of",
+    "memory_client",
+    "open_store",
+    "unavailable",
+]

@@ -1,0 +1,1 @@
+"""Three applications that serve the same collection: generated, Beanie by hand, PyMongo by hand."""

@@ -1,0 +1,26 @@
+"""That the benchmark runs and reports. Never how fast anything is: that is for a quiet machine."""
+
+import re
+
+import pytest
+
+from .__main__ import main
+from .report import TARGETS
+from .workloads import WORKLOADS
+
+
+def test_the_benchmark_measures_every_workload_without_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["--seconds", "0.2", "--rounds", "1", "--connections", "4", "--documents", "200"]
+
+    assert main(tiny) == 0, capsys.readouterr().err
+
+    printed = capsys.readouterr().out
+    for workload in WORKLOADS:
+        for app in workload.apps:
+            rate = re.search(rf"^{workload.title} +{app} +([\d,]+) ", printed, re.MULTILINE)
+            assert rate, (workload, app, printed)
+            assert int(rate[1].replace(",", "")) > 0
+    for target in TARGETS:
+        ratio = re.search(rf"^{target.workload.name} ours/{target.peer} +([\d.]+) ", printed, re.MULTILINE)
+        assert ratio, (target, printed)
+        assert float(ratio[1]) > 0

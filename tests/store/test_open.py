@@ -1,0 +1,169 @@
+"""`open_store`, all of its addresses."""
+
+import asyncio
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import beanie
+import pytest
+from beanie import Document, init_beanie
+
+from regesta.errors import ConfigurationError, StoreInUse
+from regesta.store import LocalServer, StoreKind, _open, open_store
+
+PASSWORD = "s3cr3t"
+
+
+class Note(Document):
+    text: str
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_a_server(mongod_uri: str) -> None:
+    async with open_store(mongod_uri, database="library") as store:
+        assert store.kind is StoreKind.MONGODB
+        assert store.database.name == "library"
+        assert store.transactions
+        assert store.url_without_credentials == mongod_uri.partition("?")[0]
+
+
+async def test_the_client_is_the_one_of_the_lane(database: Any) -> None:
+    lane = "pymongo" if hasattr(beanie.Document, "get_pymongo_collection") else "motor"
+    assert type(database.client).__module__.startswith(lane)
+
+    await init_beanie(database, document_models=[Note])
+    note = await Note(text="kept").insert()
+
+    assert await Note.get(note.id) == note
+
+
+async def test_what_the_code_relies_on_is_set_whatever_the_address_says(mongod_uri: str) -> None:
+    careless = f"{mongod_uri}&w=1&journal=false&uuidRepresentation=javaLegacy&retryWrites=false&tz_aware=false"
+    owner, now = uuid4(), datetime(2024, 2, 29, 12, tzinfo=UTC)
+    async with open_store(careless, database=f"test_{uuid4().hex}") as store:
+        await store.database["things"].insert_one({"owner": owner, "at": now})
+        found = await store.database["things"].find_one({"owner": owner})
+        await store.client.drop_database(store.database.name)
+
+        assert store.client.write_concern.document == {"w": "majority", "j": True}
+        assert store.client.options.retry_writes
+        assert (found["owner"], found["at"]) == (owner, now)
+        assert store.client.options.pool_options.appname == "regesta"
+
+
+async def test_timeouts_of_the_address_win(mongod_uri: str) -> None:
+    async with open_store(f"{mongod_uri}&serverselectiontimeoutms=1234") as store:
+        assert store.client.options.server_selection_timeout == 1.234
+
+
+async def test_the_database_of_the_address_wins(mongod_uri: str) -> None:
+    async with open_store(mongod_uri.replace("/?", "/from%5Furl?"), database="other") as store:
+        assert store.database.name == "from_url"
+
+
+async def test_a_local_directory(tmp_path: Path) -> None:
+    address = f"local:{tmp_path / 'store'}"
+    async with open_store(address, database="library") as store:
+        assert (store.kind, store.url_without_credentials) == (StoreKind.LOCAL, address)
+        assert (store.database.name, store.transactions) == ("library", True)
+        await store.database["things"].insert_one({"_id": 1})
+        with pytest.raises(StoreInUse):
+            async with open_store(address):
+                pytest.fail("two owners of one directory")
+
+    async with open_store(address, database="library") as store:
+        assert await store.database["things"].find_one() == {"_id": 1}
+
+
+async def test_the_default_is_a_directory_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with open_store() as store:
+        assert store.url_without_credentials == f"local:{tmp_path / '.regesta'}"
+        assert store.database.name == "regesta"
+
+
+async def test_a_cancelled_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def hold() -> None:
+        async with open_store(f"local:{tmp_path}"):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    while not (tmp_path / "owner.lock").exists():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    with LocalServer(tmp_path) as server:  # the directory is free again
+        assert server.pid
+
+
+@pytest.mark.parametrize("address", ["", "sqlite://", "localhost:27017", "local//x", "local://x", "memory", "mongo"])
+async def test_other_addresses_are_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="is none of: memory://, local, local:DIRECTORY, mongodb://"):
+        async with open_store(address):
+            pytest.fail("opened")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgres://ann:{PASSWORD}@host/db",
+        f"mongodb://ann:{PASSWORD}/x@host/db",
+        f"mongodb://ann:{PASSWORD}@host:port/db",
+        f"mongodb://ann:{PASSWORD}@/db",
+        f"mongodb://ann:{PASSWORD}@host/db?connectTimeoutMS={PASSWORD}",
+        f"mongodb://ann:{PASSWORD}@host/db?misspelt={PASSWORD}",
+        f"mongodb://ann:{PASSWORD}@127.0.0.1:1/db?serverSelectionTimeoutMS=50",
+        f"mongodb://ann:{PASSWORD}@127.0.0.1:1/a b?serverSelectionTimeoutMS=50",
+    ],
+)
+async def test_no_error_shows_a_password(address: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        async with open_store(address):
+            pytest.fail("opened")
+
+    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in repr(caught.value.__context__ and caught.value.__cause__)
+
+
+async def test_nobody_answers(unused_port: int) -> None:
+    address = f"mongodb://127.0.0.1:{unused_port}/?serverSelectionTimeoutMS=100"
+    with pytest.raises(ConfigurationError, match=f"answers at 127.0.0.1:{unused_port}: start it"):
+        async with open_store(address):
+            pytest.fail("opened")
+
+
+async def test_a_wrong_password(mongod_uri: str) -> None:
+    address = mongod_uri.replace("://", f"://ann:{PASSWORD}@")
+    with pytest.raises(ConfigurationError, match="refused us .*: check user and password") as caught:
+        async with open_store(address):
+            pytest.fail("opened")
+
+    assert PASSWORD not in str(caught.value)
+
+
+async def test_a_store_shows_no_credentials(mongod_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"mongodb://ann:{PASSWORD}@one:27017,two/db?authMechanismProperties=AWS_SESSION_TOKEN:{PASSWORD}"
+    client = _open._client
+    monkeypatch.setattr(_open, "_client", lambda _: client(mongod_uri))  # nobody called ann lives there
+
+    async with open_store(address) as store:
+        assert store.url_without_credentials == "mongodb://one:27017,two/db"
+        assert PASSWORD not in repr(store)
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "", "x" * 64])
+async def test_names_that_no_database_can_have(mongod_uri: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be the name of a database"):
+        async with open_store(mongod_uri, database=name):
+            pytest.fail("opened")
