@@ -235,4 +235,4 @@ def _document_of(function: Callable[..., Any]) -> type | None:
     except NameError:
         return None
     arguments = typing.get_args(annotation)
-    return arguments[0] if arguments and isinstance(arguments[0], type) else None
+    return arguments[0] if arguments and isinstance(arguments[0], type) and arguments[0] is not Any else None

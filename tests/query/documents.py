@@ -1,6 +1,6 @@
 """A document with one field of each kind, and the rules of a resource that lists them all."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
@@ -62,7 +62,7 @@ class Book(Document):
     odd: Odd = Odd.TEXT
     shelf: int | str = 1
     weight: int | float = 1
-    added_at: datetime = datetime(2026, 1, 1)
+    added_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     published: date = date(2026, 1, 1)
     code: UUID | None = None
     cover: PydanticObjectId | None = None
@@ -101,7 +101,12 @@ class Book(Document):
         return self.year // 10
 
 
-LISTED = ["id", "isbn", "title", "year", "copies", "rating", "price", "sold", "colour", "level", "binding", "weight", "added_at", "published", "code", "cover", "home", "host", "tags", "labels.family", "publisher.name", "publisher.city", "chapters.heading", "chapters.pages", "author", "editors", "shownAs"]
+LISTED = [
+    *("id", "isbn", "title", "year", "copies", "rating", "price"),
+    *("sold", "colour", "level", "binding", "weight", "added_at", "published"),
+    *("code", "cover", "home", "host", "tags", "labels.family", "publisher.name"),
+    *("publisher.city", "chapters.heading", "chapters.pages", "author", "editors", "shownAs"),
+]
 
 
 def rules(**declared: Any) -> QueryRules:

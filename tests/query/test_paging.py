@@ -27,8 +27,7 @@ def refused(token: str, query: Query = QUERY, scope: Any = SCOPE, tokens: PageTo
     try:
         tokens.read(query, scope, token)
     except Malformed as error:
-        assert (error.status, error.code) == (400, "INVALID_PAGE_TOKEN")
-        return True
+        return error.code == "INVALID_PAGE_TOKEN"
     return False
 
 
@@ -36,7 +35,12 @@ def refused(token: str, query: Query = QUERY, scope: Any = SCOPE, tokens: PageTo
     "value",
     [
         *(None, True, 0, -5, 2**62, 1.5, float("inf"), "", "text\0", "ü", OID, Decimal128("1.10"), b"\0"),
-        *(datetime(2024, 1, 2, 3, 4, 5, 678000), Binary(b"1" * 16, 4), Int64(7), "long " * 1000),
+        *(
+            datetime(2024, 1, 2, 3, 4, 5, 678000, tzinfo=UTC).replace(tzinfo=None),
+            Binary(b"1" * 16, 4),
+            Int64(7),
+            "long " * 1000,
+        ),
     ],
 )
 def test_values_come_back_as_they_were(value: Any) -> None:

@@ -19,6 +19,11 @@ from regesta.resource import Resource
 RULES = rules()
 
 
+def moment(*parts: int) -> datetime:
+    """In UTC without saying so, as it is stored."""
+    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type,misc]
+
+
 def asked(name: str, text: str) -> Any:
     """What the filter `name=text` compares with."""
     (condition,) = RULES.parse(urlencode({name: text}).encode()).filter.values()
@@ -28,7 +33,7 @@ def asked(name: str, text: str) -> Any:
 
 UUID_TEXT = "123e4567-e89b-12d3-a456-426614174000"
 ID_TEXT = "5eb7cf5a86d9755df3a6c593"
-BEFORE_MAX = datetime(9999, 12, 31, 23, 59, 59, 999999)
+LATEST = datetime.max.replace(tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +75,15 @@ BEFORE_MAX = datetime(9999, 12, 31, 23, 59, 59, 999999)
         ("code", UUID_TEXT, Binary(bytes.fromhex(UUID_TEXT.replace("-", "")), 4)),
         ("code", UUID_TEXT.upper(), Binary(bytes.fromhex(UUID_TEXT.replace("-", "")), 4)),
         ("author", UUID_TEXT, Binary(bytes.fromhex(UUID_TEXT.replace("-", "")), 4)),
-        ("published", "2024-02-29", datetime(2024, 2, 29)),
-        ("added_at", "2024-01-02T03:04:05Z", datetime(2024, 1, 2, 3, 4, 5)),
-        ("added_at", "2024-01-02t03:04:05z", datetime(2024, 1, 2, 3, 4, 5)),
-        ("added_at", "2024-01-02T03:04:05", datetime(2024, 1, 2, 3, 4, 5)),
-        ("added_at", "2024-01-02T03:04:05.6789+02:00", datetime(2024, 1, 2, 1, 4, 5, 678000)),
-        ("added_at", "2016-12-31T23:59:60Z", datetime(2017, 1, 1)),
-        ("added_at", "0001-01-01T00:00:00+01:00", datetime(1, 1, 1)),
-        ("added_at", "9999-12-31T23:59:59-01:00", BEFORE_MAX),
-        ("added_at", "9999-12-31T23:59:60Z", BEFORE_MAX),
+        ("published", "2024-02-29", moment(2024, 2, 29)),
+        ("added_at", "2024-01-02T03:04:05Z", moment(2024, 1, 2, 3, 4, 5)),
+        ("added_at", "2024-01-02t03:04:05z", moment(2024, 1, 2, 3, 4, 5)),
+        ("added_at", "2024-01-02T03:04:05", moment(2024, 1, 2, 3, 4, 5)),
+        ("added_at", "2024-01-02T03:04:05.6789+02:00", moment(2024, 1, 2, 1, 4, 5, 678000)),
+        ("added_at", "2016-12-31T23:59:60Z", moment(2017, 1, 1)),
+        ("added_at", "0001-01-01T00:00:00+01:00", moment(1, 1, 1)),
+        ("added_at", "9999-12-31T23:59:59-01:00", LATEST),
+        ("added_at", "9999-12-31T23:59:60Z", LATEST),
     ],
 )
 def test_texts_that_stand_for_values(name: str, text: str, value: Any) -> None:
@@ -89,10 +94,10 @@ def test_texts_that_stand_for_values(name: str, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
-        ("year", ["", " 5", "5 ", "5\n", "+5", "5.0", "1_0", "0x1", "٥", "1e3", "--1", "9223372036854775808", "9" * 5000]),  # noqa: E501
-        ("rating", ["", "nan", "NaN", "inf", "-Infinity", "1e999", ".5", "1.", "01", "1_0", "+1", "1e", "٥"]),
+        ("year", ["", " 5", "5 ", "5\n", "+5", "5.0", "1_0", "0x1", "\u0665", "1e3", "--1", "9223372036854775808", "9" * 5000]),  # noqa: E501
+        ("rating", ["", "nan", "NaN", "inf", "-Infinity", "1e999", ".5", "1.", "01", "1_0", "+1", "1e", "\u0665"]),
         ("weight", ["", "nan", "1e999", "x", "1_0"]),
-        ("price", ["", "nan", "1e3", "Infinity", "9" * 35, "1." + "0" * 34, ".5", "1.5\n", "٥"]),
+        ("price", ["", "nan", "1e3", "Infinity", "9" * 35, "1." + "0" * 34, ".5", "1.5\n", "\u0665"]),
         ("sold", ["", "1", "0", "True", "TRUE", "yes", "on", "null", "true\n"]),
         ("colour", ["", "RED", "green", "Colour.RED", "red "]),
         ("level", ["", "3", "LOW", "01", "1.0"]),
@@ -105,7 +110,7 @@ def test_texts_that_stand_for_values(name: str, text: str, value: Any) -> None:
             ["", "2024-01-01", "1700000000", "2024-01-01 00:00:00", "2024-01-01T00:00Z", "2024-01-01T24:00:00Z",
              "2024-01-01T00:60:00Z", "2024-01-01T00:00:61Z", "2024-13-01T00:00:00Z", "0000-01-01T00:00:00Z",
              "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00+0100", "2024-01-01T00:00:00,5Z",
-             "2024-01-01T00:00:00 01:00", "20240101T000000Z", "2024-01-01T00:00:00Z\n", "٢024-01-01T00:00:00Z"],
+             "2024-01-01T00:00:00 01:00", "20240101T000000Z", "2024-01-01T00:00:00Z\n", "\u0662024-01-01T00:00:00Z"],
         ),
         ("title", ["x" * 1001, "a\0b"]),
     ],
@@ -147,7 +152,7 @@ def test_every_moment_is_itself_to_the_millisecond(value: datetime) -> None:
 
 @given(st.dates())
 def test_every_day_is_its_midnight(value: date) -> None:
-    assert asked("published", value.isoformat()) == datetime(value.year, value.month, value.day)
+    assert asked("published", value.isoformat()) == moment(value.year, value.month, value.day)
 
 
 def test_the_documents_encoders_are_used() -> None:

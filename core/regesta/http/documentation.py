@@ -62,10 +62,14 @@ class Documentation:
 
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
         """Success and every problem, with headers."""
-        return _success(operation, self) | {
-            error.status: {"model": Problem, "description": error.title, "content": {MEDIA_TYPE: _PROBLEM}}
-            for error in _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
+        found = _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
+        problems: dict[int | str, dict[str, Any]] = {
+            error.status: {"description": error.title, "content": {MEDIA_TYPE: _PROBLEM}} for error in found
         }
+        # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
+        # so one response has the model, the one that gateways in front answer as well.
+        problems[errors.Unavailable.status]["model"] = Problem
+        return _success(operation, self) | problems
 
     @property
     def _demands(self) -> bool:

@@ -23,7 +23,7 @@ from regesta.http.headers import (
     precondition_of,
     tags_of,
 )
-from regesta.http.selection import select
+from regesta.http.selection import Selection, select, selection_of
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, flag, parse_parameters
@@ -54,7 +54,10 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.LIST, scope, actor)
         page = await self.operations.page(caller, self._keys(request), query, count_of(request))
         items = [stored.codec.wire(stored.raw) for stored in page.items]
-        body: dict[str, Any] = {"items": items if query.shown is None else [select(item, query.shown) for item in items]}
+        if query.fields is not None:
+            selection = self._selection(query.fields)
+            items = [select(item, selection) for item in items]
+        body: dict[str, Any] = {"items": items}
         if query.include_etag:
             body["etags"] = [quoted(stored.etag) for stored in page.items]
         if page.next_page_token:
@@ -77,11 +80,9 @@ class Endpoints(Generic[T]):
         if if_none_match and ("*" in if_none_match or etag in map(opaque, if_none_match)):
             return Response(status_code=304, headers={"ETag": quoted(etag)})
         wire = stored.codec.wire(stored.raw)
-        return Response(
-            dumps(wire if shown is None else select(wire, self.operations.rules.shown(shown))),
-            media_type=JSON,
-            headers={"ETag": quoted(etag)},
-        )
+        if shown is not None:
+            wire = select(wire, self._selection(shown))
+        return Response(dumps(wire), media_type=JSON, headers={"ETag": quoted(etag)})
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A new document."""
@@ -145,6 +146,11 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
         return Response(status_code=204)
+
+    def _selection(self, fields: Sequence[str]) -> Selection:
+        """What `fields=` selects; the key is always shown, so that an item can be told from another."""
+        key = self.operations.addresses.key_field
+        return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
 
     def _keys(self, request: Request) -> tuple[str, ...]:
         found: Mapping[str, str] = request.path_params

@@ -1,6 +1,7 @@
 """`crud_router`: the generated routes of one or more resources, for any FastAPI application."""
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -116,6 +117,7 @@ def _route(
 ) -> ResourceRoute:
     resource = operations.resource
     name = resource.operation_id(operation)
+    given = resource.operation_ids.get(operation)
     parameters = shown.parameters(operation, path_parameters(operations, collection=operation in ON_COLLECTION))
     extra: dict[str, Any] = {"parameters": parameters + _query_parameters(operations, operation, endpoints)}
     if body := request_body(operation):
@@ -126,7 +128,8 @@ def _route(
         with_dependencies(getattr(endpoints, operation), resource, *_body_parameter(operation, shown)),
         methods=[METHODS[operation]],
         name=name,
-        operation_id=name,
+        operation_id=given,
+        generate_unique_id_function=_unique_id(name, path),
         summary=_summary(resource, operation),
         description=(inspect.getdoc(resource.document) or "") if operation is Operation.LIST else None,
         tags=list(resource.tags or [resource.name]),
@@ -144,12 +147,25 @@ def _head(route: ResourceRoute) -> ResourceRoute:
         route.endpoint,
         methods=["HEAD"],
         name=f"{route.name}_head",
-        operation_id=f"{route.operation_id}_head",
         dependencies=route.dependencies,
         include_in_schema=False,
     )
     head.allowed = route.allowed
     return head
+
+
+def _unique_id(name: str, path: str) -> Callable[[Any], str]:
+    """`list_books`, or `library_list_books` under a prefix `/library`, so that two mounts never clash.
+
+    The usual `/api/v1` says nothing and is left out.
+    """
+
+    def unique_id(route: Any) -> str:
+        prefix = route.path_format.removesuffix(path)
+        said = [part for part in re.split(r"[^A-Za-z0-9]+", prefix) if part and part not in ("api", "v1")]
+        return "_".join([*said, name])
+
+    return unique_id
 
 
 def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.Parameter]:

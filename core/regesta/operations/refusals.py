@@ -18,7 +18,7 @@ def duplicate(error: DuplicateKeyError, codec: Codec[Any], resource: Resource[An
     """Which fields' values are taken; those that the server set (scope, parent) are left out."""
     details: Mapping[str, Any] = error.details or {}
     stored = [name for name in details.get("keyPattern", {}) if isinstance(name, str)]
-    names = [codec.wire_of_stored(name) for name in stored]
+    names = [codec.wire_path(name) for name in stored]
     sent = [name for name in names if name.partition(".")[0] in codec.inputs] or names or [codec.wire_names.get(resource.key, resource.key)]
     issues = [Issue(("body", *name.split(".")), "is taken", "duplicate") for name in sent]
     return Duplicate(f"there is another {resource.singular} with the same {' and '.join(sent)}", issues=issues)

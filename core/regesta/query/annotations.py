@@ -85,11 +85,7 @@ def shape(annotation: Any) -> Shape:
     if isinstance(core, tuple):
         return Shape(core)
     origin = get_origin(core) or core
-    if (
-        isinstance(origin, type)
-        and issubclass(origin, Sequence | AbstractSet)
-        and not issubclass(origin, str | bytes)
-    ):
+    if isinstance(origin, type) and issubclass(origin, Sequence | AbstractSet) and not issubclass(origin, str | bytes):
         inner = [argument for argument in get_args(core) if argument is not Ellipsis]
         item = shape(inner[0]) if len(inner) == 1 else Shape(Any)
         return Shape(item.core, many=True, nested=item.many)

@@ -91,9 +91,7 @@ def _parameter(field: QueryField, kind: Kind, operator: Operator) -> Parameter:
         said = f"{said}. {field.description}"
     if operator in (Operator.PREFIX, Operator.CONTAINS):
         said = f"{said}, at most {MAX_LENGTH} characters"
-    return Parameter(
-        kind.read, kind.schema, said if said.endswith(".") else f"{said}.", many=operator in MANY
-    )
+    return Parameter(kind.read, kind.schema, said if said.endswith(".") else f"{said}.", many=operator in MANY)
 
 
 def mongo_filter(values: Iterable[tuple[Condition, Any]]) -> dict[str, Any]:

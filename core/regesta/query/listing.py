@@ -16,9 +16,7 @@ TOKEN_PATTERN = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"  # noqa: S10
 
 def page_token_parameter() -> Parameter:
     """`page_token`: read by PageTokens, which knows the query it must belong to."""
-    return Parameter(
-        str, {"type": "string", "pattern": TOKEN_PATTERN}, "The next_page_token of the page before."
-    )
+    return Parameter(str, {"type": "string", "pattern": TOKEN_PATTERN}, "The next_page_token of the page before.")
 
 
 def direction(name: str) -> tuple[str, int]:
@@ -53,8 +51,7 @@ def sort_parameter(paths: Mapping[str, str]) -> Parameter:
     twice = r"(?!(?:.*,)?-?([^,]+),(?:.*,)?-?\1(?:,|$))"
     schema = {"type": "string", "pattern": f"^{twice}{one}(?:,{one}){{0,{MAX_SORT_KEYS - 1}}}$"}
     described = (
-        f"The order: up to {MAX_SORT_KEYS} of {', '.join(paths)}, separated by commas."
-        " A '-' before a name: descending."
+        f"The order: up to {MAX_SORT_KEYS} of {', '.join(paths)}, separated by commas. A '-' before a name: descending."
     )
     return Parameter(read, schema, described)
 

@@ -88,9 +88,7 @@ class QueryRules:
         """
         if not query_string:
             # A dict of its own: whoever adds a scope to it must not add it to the requests that follow.
-            return Query(
-                {}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding
-            )
+            return Query({}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding)
         values = parse_parameters(query_string, self._parameters)
         sort = values.get("sort", self._sort)
         meant = self._conditions
@@ -115,9 +113,7 @@ class QueryRules:
 
     def _filters(self, resource: Resource[Any], catalogue: Catalogue) -> list[QueryField]:
         if resource.filters is None:
-            known = _distinct(
-                [*self._always(resource, catalogue), *(field for field, _ in catalogue.indexed())]
-            )
+            known = _distinct([*self._always(resource, catalogue), *(field for field, _ in catalogue.indexed())])
             return [field for field in known if field.wire not in RESERVED]
         listed = [catalogue.field(name) for name in resource.filters]
         for field in listed:

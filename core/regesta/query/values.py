@@ -163,9 +163,7 @@ def _stored_date_time(value: datetime) -> datetime:
 TEXT_SCHEMA = {"type": "string", "pattern": "^[^\\u0000]*$", "maxLength": MAX_LENGTH}
 
 BOOLEAN = Kind(read_flag, {"type": "boolean"}, SAME)
-INTEGER = Kind(
-    _read_integer, {"type": "integer", "format": "int64", "minimum": INT64.start, "maximum": INT64.stop - 1}
-)
+INTEGER = Kind(_read_integer, {"type": "integer", "format": "int64", "minimum": INT64.start, "maximum": INT64.stop - 1})
 NUMBER = Kind(_read_number, {"type": "number", "format": "double"})
 INTEGER_OR_NUMBER = Kind(_read_integer_or_number, {"type": "number"})
 DECIMAL_NUMBER = Kind(_read_decimal, {"type": "string", "pattern": f"^{DECIMAL}$"})

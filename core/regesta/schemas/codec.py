@@ -163,16 +163,15 @@ class Codec(Generic[T]):
         parsed: dict[str, Any] = orjson.loads(dumps(self.wire(raw, view)))
         return parsed
 
-    def stored_name(self, wire: str) -> str:
-        """The stored key of a top-level wire name; the name itself where it is none."""
-        return next((found.stored for found in self.shape.fields.values() if found.wire == wire), wire)
-
-    def wire_of_stored(self, path: str) -> str:
-        """The wire name of a stored path's first part, with the rest as it is."""
-        head, _, rest = path.partition(".")
-        found = self.shape.fields.get(head)
-        name = found.wire if found else head
-        return f"{name}.{rest}" if rest else name
+    def wire_path(self, stored: str) -> str:
+        """A stored dotted path as clients write it; what the document does not know stays as it is."""
+        shape: Shape | None = self.shape
+        parts = []
+        for part in stored.split("."):
+            found = shape.fields.get(part) if shape else None
+            parts.append(found.wire if found else part)
+            shape = found.child if found else None
+        return ".".join(parts)
 
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         document = self.from_stored(raw)
