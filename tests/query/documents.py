@@ -95,7 +95,7 @@ class Book(Document):
             "no.such",
         ]
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def decade(self) -> int:
         return self.year // 10

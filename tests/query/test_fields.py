@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from regesta.errors import DeclarationError, Invalid
 from regesta.markers import Secret
-from regesta.query import QueryRules
+from regesta.query import QueryRules, parse_parameters
 from regesta.resource import Resource, Schemas
 
 
@@ -146,6 +146,28 @@ def test_links_are_asked_for_by_the_linked_id() -> None:
     assert set(found) == {"author.$id", "editors.$id"}
 
 
+class Early(Document):
+    later: Link["Later"]  # not defined yet
+    other: list[Link["Later"]] = []
+    never: "Link[Nowhere] | None" = None  # type: ignore[name-defined] # noqa: F821
+
+    class Settings:
+        indexes = ["later.$id"]
+
+
+class Later(Document):
+    id: int  # type: ignore[assignment]
+
+
+def test_links_to_documents_that_are_defined_later() -> None:
+    built = QueryRules(Resource(Early))
+    assert built.parse(b"later=5&later__gt=1&sort=-later").filter == {"later.$id": {"$eq": 5, "$gt": 1}}
+    assert built.parse(b"sort=-later").sort == (("later.$id", -1), ("_id", -1))
+    assert QueryRules(Resource(Early, filters=["other"])).parse(b"other=5").filter == {"other.$id": {"$eq": 5}}
+    with pytest.raises(DeclarationError):
+        QueryRules(Resource(Early, filters=["never"]))
+
+
 def test_what_is_not_stored_cannot_be_asked_for() -> None:
     class Room(Document):
         doors: list[BackLink["Door"]] = Field(json_schema_extra={"original_field": "room"})
@@ -236,6 +258,13 @@ def test_fields_that_are_not_there(asked: str) -> None:
     with pytest.raises(Invalid) as caught:
         fields(rules(), asked)
     assert caught.value.issues[0].loc == ("query", "fields")
+
+
+def test_fields_of_one_document() -> None:
+    allowed = {"fields": rules().fields_parameter}
+    assert parse_parameters(b"fields=shownAs,id", allowed) == {"fields": ("shownAs", "_id")}
+    with pytest.raises(Invalid):
+        parse_parameters(b"fields=title&year=5", allowed)
 
 
 def test_a_model_within_itself_ends() -> None:

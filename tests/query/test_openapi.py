@@ -24,17 +24,17 @@ def one(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 # One parameter for each schema; a page token is judged by its signature too.
-ONCE = sorted(
-    {json.dumps(one(parameter)): name for name, parameter in PARAMETERS.items() if name != "page_token"}.values()
-)
+BY_SCHEMA = {json.dumps(one(parameter)): name for name, parameter in PARAMETERS.items()}
+ONCE = sorted(set(BY_SCHEMA.values()) - {"page_token"})
 
 
 def accepted(name: str, *texts: str) -> bool:
     try:
         RULES.parse(urlencode([(name, text) for text in texts]).encode())
     except Invalid as error:
-        # Anything else that is wrong would be a mistake of the test.
-        return {issue.loc for issue in error.issues} != {("query", name)}
+        if {issue.loc for issue in error.issues} != {("query", name)}:
+            raise
+        return False
     return True
 
 
@@ -91,47 +91,12 @@ NEARLY = st.sampled_from(
     [
         *("", "0", "-1", "1", "2", "5", "007", "1.5"),
         *("1e3", "1e999", "+1", " 1", "nan", "true", "True", "red"),
-        *(
-            "Red",
-            "null",
-            "a\u0000b",
-            "x" * 1000,
-            "x" * 1001,
-            "9223372036854775807",
-            "9223372036854775808",
-            "2024-02-30",
-        ),
-        *(
-            "year",
-            "2024-02-29",
-            "2024-02-29T10:00:00Z",
-            "2024-02-29T10:00:00",
-            "5eb7cf5a86d9755df3a6c593",
-            "soft",
-            "etag",
-            "123e4567-e89b-12d3-a456-426614174000",
-        ),
-        *(
-            "123e4567e89b12d3a456426614174000",
-            "9" * 34,
-            "9" * 35,
-            "year,-year",
-            "title,-year",
-            "-labels.family",
-            "labels.family,year,title,id",
-            "title,decade",
-        ),
-        *(
-            "revision_id",
-            "year,title,",
-            "1." + "1" * 33,
-            "1." + "1" * 34,
-            "author",
-            "author,,tags",
-            "publisher.name",
-            "-id,id",
-        ),
-        *("year\n", "labelsXfamily"),
+        *("Red", "null", "a\0b", "x" * 1000, "x" * 1001, "9223372036854775807", "9223372036854775808"),
+        *("2024-02-30", "2024-02-29", "2024-02-29T10:00:00Z", "2024-02-29T10:00:00", "5eb7cf5a86d9755df3a6c593"),
+        *("123e4567-e89b-12d3-a456-426614174000", "123e4567e89b12d3a456426614174000", "soft", "etag", "year\n"),
+        *("9" * 34, "9" * 35, "1." + "1" * 33, "1." + "1" * 34, "year,-year", "title,-year", "-labels.family"),
+        *("labels.family,year,title,id", "title,decade", "revision_id", "year,title,", "author", "author,,tags"),
+        *("year", "publisher.name", "-id,id", "labelsXfamily"),
     ]
 )
 

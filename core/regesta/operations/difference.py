@@ -1,5 +1,6 @@
 """The update that turns one stored document into another, touching nothing else."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,15 @@ def _same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, datetime.datetime):
+        return _instant(one) == _instant(other)
     return bool(one == other)
+
+
+def _instant(value: datetime.datetime) -> datetime.datetime:
+    """What BSON keeps: milliseconds, and UTC where no zone is given."""
+    aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+    return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
 
 
 def _can_go_below(before: Any, after: Any) -> bool:

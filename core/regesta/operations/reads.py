@@ -37,7 +37,12 @@ class Stored(Generic[T]):
 
     raw: Mapping[str, Any]
     codec: Codec[T]
-    key: str
+    addresses: Addresses[T]
+
+    @property
+    def key(self) -> str:
+        """Its key as it stands in paths."""
+        return self.addresses.key_text(self.raw)
 
     @property
     def etag(self) -> str:
@@ -78,7 +83,7 @@ class Reads(Generic[T]):
 
     def stored(self, raw: Mapping[str, Any]) -> Stored[T]:
         """A raw document with the codec of its own class."""
-        return Stored(raw, self.codec_for(raw), self.addresses.key_text(raw))
+        return Stored(raw, self.codec_for(raw), self.addresses)
 
     def codec_for(self, raw: Mapping[str, Any]) -> Codec[T]:
         """The codec of the class that a document was stored as (Beanie's inheritance)."""
@@ -132,7 +137,8 @@ class Reads(Generic[T]):
                 values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
                 wanted = and_filters(everything, keyset_filter(query.sort, values))
             found = self.collection.find(wanted, projection=self._projection(query))
-            found = found.sort(list(query.sort)).limit(query.page_size + 1)
+            # A batch larger than the limit: the server sees the end at once and keeps no cursor.
+            found = found.sort(list(query.sort)).limit(query.page_size + 1).batch_size(query.page_size + 2)
             raws = await found.to_list(query.page_size + 1)
             token = ""
             if len(raws) > query.page_size:

@@ -124,7 +124,7 @@ class Operations(ChangeSteps[T]):
         await self._insert(raw, unit)
         await self._record(change, None, raw, unit)
         self._announce(change, unit, actions.CREATED)
-        return Written(raw, self.codec_for(raw), change.key, created=True)
+        return Written(raw, self.codec_for(raw), self.addresses, created=True)
 
     async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:
         self.addresses.stamp(after, caller.scope)
@@ -174,24 +174,22 @@ class Operations(ChangeSteps[T]):
         self.addresses.stamp(after, caller.scope)
         change = Change(Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, events)
-        self._keep_immutable(stored, before, after)
         update = update_between(stored.codec.to_stored(before), stored.codec.to_stored(after))
+        self._keep_immutable(stored, update)
         if not update:
-            return Written(raw, stored.codec, stored.key)
+            return Written(raw, stored.codec, self.addresses)
         await self._judge(change)
         written = await self._store_update(raw, update, unit)
         await self._record(change, raw, written, unit)
         self._announce(change, unit, events)
-        return Written(written, stored.codec, stored.key)
+        return Written(written, stored.codec, self.addresses)
 
-    def _keep_immutable(self, stored: Stored[T], before: T, after: T) -> None:
-        issues = []
-        for name in sorted(self.resource.immutable & type(before).model_fields.keys()):
-            if before.__dict__.get(name) != after.__dict__.get(name):
-                wire = stored.codec.wire_names.get(name, name)
-                issues.append(Issue(("body", wire), "cannot be changed once it is set", "immutable"))
-        if issues:
-            raise Invalid.of(issues)
+    def _keep_immutable(self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]]) -> None:
+        changed = {path.partition(".")[0] for fields in update.values() for path in fields}
+        fields = (found for found in stored.codec.shape.fields.values() if found.stored in changed)
+        wires = sorted(found.wire for found in fields if found.name in self.resource.immutable)
+        if wires:
+            raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
 
     async def _store_update(self, raw: dict[str, Any], update: dict[str, dict[str, Any]], unit: Unit) -> dict[str, Any]:
         if self.has_revision:

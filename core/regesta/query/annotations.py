@@ -15,8 +15,8 @@ from uuid import UUID
 
 from beanie import BackLink, Link
 from bson import ObjectId
-from pydantic import AnyUrl, BaseModel, EmailStr, NameEmail, RootModel
-from pydantic_core import MultiHostUrl, Url
+from pydantic import AnyUrl, BaseModel, EmailStr, RootModel
+from pydantic_core import Url
 from typing_extensions import TypeAliasType
 
 from regesta.markers import Marker
@@ -115,7 +115,7 @@ def linked_id(core: Any, module: str) -> Any:
     (target,) = get_args(core)
     if isinstance(target, ForwardRef):
         # Beanie resolves it in init_beanie, which has not happened yet.
-        target = vars(sys.modules[module]).get(target.__forward_arg__)
+        target = getattr(sys.modules.get(module), target.__forward_arg__, None)
     model = model_of(target)
     return model.model_fields["id"].annotation if model else None
 
@@ -135,7 +135,7 @@ def kind_of(core: Any) -> Kind | None:
         return None
     if issubclass(core, Enum):
         return choice(list(core))
-    if issubclass(core, STORED_AS_TEXT) and not issubclass(core, NameEmail | MultiHostUrl):
+    if issubclass(core, STORED_AS_TEXT):
         return TEXT
     return next((kind for type_, kind in KINDS if issubclass(core, type_)), None)
 

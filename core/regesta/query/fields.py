@@ -72,7 +72,7 @@ class Catalogue:
     def at(self, path: str) -> QueryField | None:
         """The field that is stored at this path; None where there is none or clients must not know it."""
         try:
-            return self._field(path, stored_name)
+            return self._field(path.removesuffix(".$id"), stored_name)
         except DeclarationError:
             return None
 

@@ -24,15 +24,15 @@ def direction(name: str) -> tuple[str, int]:
     return (name[1:], -1) if name.startswith("-") else (name, 1)
 
 
-def total(keys: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """The same order, made total by the id; nothing after the id can matter."""
+def total(keys: list[tuple[str, int]], unique: Collection[str]) -> tuple[tuple[str, int], ...]:
+    """The same order, made total by the id; nothing after a `unique` path can matter."""
     for index, (path, _) in enumerate(keys):
-        if path == "_id":
+        if path in unique:
             return tuple(keys[: index + 1])
     return (*keys, ("_id", keys[-1][1]))
 
 
-def sort_parameter(paths: Mapping[str, str]) -> Parameter:
+def sort_parameter(paths: Mapping[str, str], unique: Collection[str]) -> Parameter:
     """`sort`: by these wire names, which are stored at these paths; read into stored paths, made total."""
 
     def read(text: str) -> tuple[tuple[str, int], ...]:
@@ -45,7 +45,7 @@ def sort_parameter(paths: Mapping[str, str]) -> Parameter:
             keys[paths[name]] = way
         if len(keys) > MAX_SORT_KEYS:
             raise ValueError(f"has more than {MAX_SORT_KEYS} keys")
-        return total(list(keys.items()))
+        return total(list(keys.items()), unique)
 
     one = f"-?(?:{_any_of(paths)})"
     twice = r"(?!(?:.*,)?-?([^,]+),(?:.*,)?-?\1(?:,|$))"

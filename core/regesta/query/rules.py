@@ -33,7 +33,7 @@ class Query:
     """What a list is asked for, checked and in terms of what is stored.
 
     filter: a MongoDB filter; values are data only.
-    sort: stored paths with 1 or -1; the last one is `_id`, so the order is total.
+    sort: stored paths with 1 or -1; the last one is `_id` or the key, so the order is total.
     fields: stored paths that `fields=` names (a computed field by its name), None for all. No path lies
         within another, so it makes a projection.
     page_size: at most the resource's maximum. page_token: as given, for PageTokens.
@@ -60,6 +60,8 @@ class QueryRules:
     def __init__(self, resource: Resource[Any]) -> None:
         self._said = f"resource {resource.name!r}"
         self._name = resource.name
+        # The key is unique in what a list can show: an index on it alone serves the order.
+        self._unique = {"_id", resource.document.model_fields[resource.key].alias or resource.key}
         catalogue = Catalogue(resource)
         filters = self._filters(resource, catalogue)
         sorts = self._sorts(resource, catalogue)
@@ -71,7 +73,7 @@ class QueryRules:
         self.fields_parameter = fields_parameter(visible(resource))
         self._parameters = {
             **parameters,
-            **({"sort": sort_parameter({field.wire: field.stored for field in sorts})} if sorts else {}),
+            **({"sort": sort_parameter({field.wire: field.stored for field in sorts}, self._unique)} if sorts else {}),
             "fields": self.fields_parameter,
             "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
             "page_token": page_token_parameter(),
@@ -152,12 +154,12 @@ class QueryRules:
     def _default_sort(self, resource: Resource[Any], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
         if not resource.default_sort:
             key = resource.document.model_fields[resource.key].alias or resource.key
-            return total([(key, 1)])
+            return total([(key, 1)], self._unique)
         keys = [direction(name) for name in resource.default_sort.split(",")]
         paths = [(self._sortable(catalogue.field(name)).stored, direction) for name, direction in keys]
         if len(dict(paths)) < len(paths):
             raise DeclarationError(f"{self._said}: default_sort names a field twice")
-        return total(paths)
+        return total(paths, self._unique)
 
 
 def _distinct(fields: Iterable[QueryField]) -> list[QueryField]:

@@ -12,6 +12,7 @@ import orjson
 from beanie import Document, Link
 from beanie.odm.utils.dump import get_dict
 from beanie.odm.utils.parsing import parse_obj
+from bson import Decimal128
 from pydantic import BaseModel, ValidationError
 
 from regesta.errors import Invalid, Issue, Location
@@ -137,12 +138,16 @@ class Codec(Generic[T]):
     # document <-> stored
 
     def to_stored(self, document: T) -> dict[str, Any]:
-        """What Beanie would write for it."""
-        return get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
+        """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
+        try:
+            return get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
+        except ValueError as error:
+            issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
+            raise Invalid.of([issue]) from error
 
     def from_stored(self, raw: Mapping[str, Any]) -> T:
         """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
-        for candidate in (_aware(raw), raw):
+        for candidate in (_readable(raw, datetime.UTC), _readable(raw, None)):
             try:
                 return parse_obj(self.document, candidate)  # type: ignore[return-value]
             except ValidationError:
@@ -199,13 +204,15 @@ def _has_encoders(document: type[Document]) -> bool:
     return bool(getattr(getattr(document, "Settings", None), "bson_encoders", None))
 
 
-def _aware(value: Any) -> Any:
-    """With every naive datetime as the UTC that MongoDB stores."""
+def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
+    """With datetimes, which MongoDB stores in UTC, in this zone or without one, and Decimal128 as Python's decimal."""
     if isinstance(value, datetime.datetime):
-        return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+        return (value.astimezone(datetime.UTC) if value.tzinfo else value).replace(tzinfo=zone)
+    if isinstance(value, Decimal128):
+        return value.to_decimal()
     if isinstance(value, dict):
-        return {key: _aware(item) for key, item in value.items()}
-    return [_aware(item) for item in value] if isinstance(value, list) else value
+        return {key: _readable(item, zone) for key, item in value.items()}
+    return [_readable(item, zone) for item in value] if isinstance(value, list) else value
 
 
 def _link_ids(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Turns stored documents into what clients see, without building instances."""
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -19,11 +20,8 @@ def dumps(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> Any:
-    """What JSON shows of a BSON type: text for ObjectId, Decimal128 and UUID, the id for a reference.
-
-    Raises TypeError for what has no JSON form.
-    """
-    if isinstance(value, ObjectId | Decimal128):
+    """What JSON shows of a BSON type: text for ObjectId, Decimal128 and UUID, the id for a reference."""
+    if isinstance(value, _AS_TEXT):
         return str(value)
     if isinstance(value, DBRef):
         return value.id
@@ -31,9 +29,13 @@ def as_json(value: Any) -> Any:
         return _binary(value)
     if isinstance(value, Regex):
         return value.pattern
-    if isinstance(value, set | frozenset | tuple):
+    if isinstance(value, _AS_LIST):
         return list(value)
     return str(value)
+
+
+_AS_TEXT = (ObjectId, Decimal128)
+_AS_LIST = (set, frozenset, tuple)
 
 
 def projector(shape: Shape, leave_out: frozenset[str] = frozenset()) -> Projector:
@@ -54,12 +56,16 @@ class _Projectors:
         fields = [found for found in shape.fields.values() if found.name not in leave_out]
         names = {found.stored: found.wire for found in fields}
         defaults = {found.stored: found.default for found in fields if found.default}
-        plain = all(found.convert is None and found.child is None for found in fields)
-        changes: dict[str, Callable[[Any], Any]] = {}
+        changing: list[tuple[str, Callable[[Any], Any]]] = []
+        pick, wires = _picker(tuple(names)), tuple(names.values())
+        as_stored = frozenset(names) if all(stored == wire for stored, wire in names.items()) else None
 
+        # On the path of every document that is read, so written for speed: C code does the picking.
         def project(raw: Mapping[str, Any]) -> dict[str, Any]:
+            if not changing and raw.keys() == as_stored:
+                return raw  # type: ignore[return-value]
             try:
-                wire = {name: raw[stored] for stored, name in pairs}
+                wire = dict(zip(wires, pick(raw), strict=True))
             except KeyError:
                 wire = _incomplete(raw, names, defaults)
             for name, change in changing:
@@ -68,12 +74,10 @@ class _Projectors:
             return wire
 
         self._built[id(shape)] = project
-        if not plain:
-            for found in fields:
-                change = self._change(found)
-                if change:
-                    changes[found.wire] = change
-        pairs, changing = tuple(names.items()), tuple(changes.items())
+        for found in fields:
+            change = self._change(found)
+            if change:
+                changing.append((found.wire, change))
         return project
 
     def _change(self, found: FieldShape) -> Callable[[Any], Any] | None:
@@ -82,6 +86,13 @@ class _Projectors:
         known = self._built.get(id(found.child))
         below = known or self.build(found.child)
         return _CONTAINERS[found.container](below)
+
+
+def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function from a dict to the values of these keys; it raises KeyError where one is missing."""
+    if len(keys) == 1:
+        return lambda raw: (raw[keys[0]],)
+    return itemgetter(*keys) if keys else lambda _: ()
 
 
 def _incomplete(
@@ -98,23 +109,23 @@ def _incomplete(
 
 
 def _one(below: Projector) -> Callable[[Any], Any]:
-    return lambda value: below(value) if isinstance(value, Mapping) else value
+    return lambda value: below(value) if isinstance(value, dict) else value
 
 
 def _many(below: Projector) -> Callable[[Any], Any]:
     def change(value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return [below(item) if isinstance(item, Mapping) else item for item in value]
+        return [below(item) if isinstance(item, dict) else item for item in value]
 
     return change
 
 
 def _keyed(below: Projector) -> Callable[[Any], Any]:
     def change(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return value
-        return {key: below(item) if isinstance(item, Mapping) else item for key, item in value.items()}
+        return {key: below(item) if isinstance(item, dict) else item for key, item in value.items()}
 
     return change
 
