@@ -4,8 +4,9 @@ They say who may write and see a field on the wire. They change nothing in Mongo
 code that uses the document directly.
 """
 
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -33,11 +34,23 @@ Secret = Marker.SECRET
 
 
 def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:
-    """The names of the document's fields (Python names) that carry one of the markers."""
+    """The names of the document's fields (Python names) that carry one of the markers.
+
+    `Annotated[str, Secret] | None` counts as `Annotated[str | None, Secret]` does.
+    """
     return frozenset(
-        name for name, field in document.model_fields.items() if _carries(field.metadata, markers)
+        name
+        for name, field in document.model_fields.items()
+        if _carries(field.metadata, markers) or _carries_below(field.annotation, markers)
     )
 
 
-def _carries(metadata: list[Any], markers: tuple[Marker, ...]) -> bool:
+def _carries(metadata: Iterable[Any], markers: tuple[Marker, ...]) -> bool:
     return any(isinstance(item, Marker) and item in markers for item in metadata)
+
+
+def _carries_below(annotation: Any, markers: tuple[Marker, ...]) -> bool:
+    found = get_args(annotation)
+    if get_origin(annotation) is Annotated and _carries(found[1:], markers):
+        return True
+    return any(_carries_below(part, markers) for part in found)

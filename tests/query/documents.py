@@ -8,12 +8,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from beanie import Document, Indexed, Link, PydanticObjectId
+from hypothesis import HealthCheck, settings
 from pydantic import AnyUrl, BaseModel, Field, SecretStr, computed_field
 from pymongo import DESCENDING, HASHED, TEXT, IndexModel
 
 from regesta.markers import Immutable, Secret, WriteOnly
 from regesta.query import QueryRules
 from regesta.resource import Resource
+
+# A busy machine is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Colour(StrEnum):

@@ -37,6 +37,7 @@ def test_what_is_indexed_can_be_asked_for() -> None:
         *("sort", "fields", "page_size", "page_token", "include"),
     }
     assert sortable(built) == {"id", "isbn", "year", "shownAs", "publisher.city"}
+    assert "sort__ne" not in names(built)  # the field `sort` cannot be told from the parameter
 
 
 def test_the_key_can_be_asked_for_without_an_index() -> None:

@@ -7,19 +7,15 @@ from urllib.parse import urlencode
 
 import mongomock
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from tests.query.documents import rules
+from tests.query.documents import UNHURRIED, rules
 
 from regesta.query import keyset_filter, position
 
 RULES = rules()
-
-# One database for the module and a clean collection for each example: fixtures of a function would be
-# shared by all examples anyway.
-SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ def test_prefix_and_contains_are_about_exactly_this_text(collection: Collection[
     assert found(collection, title__contains=text) == {each for each in candidates if text in each}
 
 
-@SHARED
+@UNHURRIED
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
 def test_patterns_of_any_text(collection: Collection[Any], text: str) -> None:
     fill(collection, [{"_id": 1, "title": text}, {"_id": 2, "title": f"a{text}"}, {"_id": 3, "title": "none"}])
@@ -154,7 +150,7 @@ def check_keyset(
 MIXED = [(1, None, 1), (None, None, 1), (float("nan"), "a", None), (0, "a", MISSING)]
 
 
-@SHARED
+@UNHURRIED
 @given(ROWS, SORTS)
 @example(MIXED, (("n", -1), ("_id", 1)))
 @example(MIXED, (("n", 1), ("_id", -1)))
@@ -165,6 +161,7 @@ def test_a_keyset_is_all_that_comes_after(
     check_keyset(collection, rows, sort)
 
 
+@UNHURRIED
 @given(ROWS, SORTS)
 def test_a_keyset_in_memory(rows: list[tuple[Any, Any, Any]], sort: tuple[tuple[str, int], ...]) -> None:
     # mongomock orders NaN by chance, as Python does.

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.query.documents import rules
+from tests.query.documents import UNHURRIED, rules
 
 from regesta.errors import Invalid
 
@@ -68,7 +68,7 @@ def matching(schema: dict[str, Any]) -> st.SearchStrategy[str]:
         case "date":
             return st.dates().map(str)
         case "date-time":
-            return st.datetimes(timezones=st.timezones()).map(
+            return st.datetimes().map(
                 lambda moment: moment.strftime("%Y").zfill(4) + moment.strftime("-%m-%dT%H:%M:%S.%fZ")
             )
     longest = schema.get("maxLength", 10**9)
@@ -77,7 +77,7 @@ def matching(schema: dict[str, Any]) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("name", ONCE)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(UNHURRIED, max_examples=25)
 @given(st.data())
 def test_what_the_schema_allows_is_accepted(name: str, data: st.DataObject) -> None:
     schema = one(PARAMETERS[name])
@@ -111,7 +111,7 @@ def lax(schema: dict[str, Any], text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ONCE)
-@settings(max_examples=60)
+@settings(UNHURRIED, max_examples=60)
 @given(NEARLY | st.text(max_size=5))
 def test_what_the_schema_forbids_is_refused(name: str, text: str) -> None:
     schema = one(PARAMETERS[name])

@@ -10,7 +10,7 @@ from bson.binary import Binary
 from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
-from tests.query.documents import rules
+from tests.query.documents import UNHURRIED, rules
 
 from regesta.errors import Malformed
 from regesta.query import PageTokens, Query, and_filters, keyset_filter, position
@@ -91,6 +91,7 @@ def test_every_changed_character_is_noticed() -> None:
     assert refused(token + "A")
 
 
+@UNHURRIED
 @given(st.text(max_size=40))
 def test_no_text_of_a_strangers_is_a_token(text: str) -> None:
     assert refused(text)
@@ -170,6 +171,10 @@ def test_the_shape_of_a_keyset() -> None:
         "a": {"$not": {"$gt": "x"}},
         "$or": [{"a": {"$lt": "x"}}, {"a": {"$eq": None}}, {"a": {"$eq": "x"}, "_id": {"$gt": 5}}],
     }
+    numbers = keyset_filter([("a", -1), ("_id", -1)], [3, 5])
+    assert numbers["$or"][0] == {"a": {"$lt": 3}}
+    assert repr(numbers["$or"][1]) == "{'a': {'$in': [None, nan]}}"
+    assert numbers["$or"][2:] == [{"a": {"$eq": 3}, "_id": {"$lt": 5}}]  # an id is there, and a value
     assert keyset_filter([("a", -1), ("_id", 1)], [None, 5]) == {"a": {"$eq": None}, "_id": {"$gt": 5}}
 
 

@@ -10,7 +10,7 @@ from beanie import Document
 from bson import Binary, Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.query.documents import Level, rules
+from tests.query.documents import UNHURRIED, Level, rules
 
 from regesta.errors import Invalid
 from regesta.query import QueryRules
@@ -128,21 +128,25 @@ def test_a_zone_whose_plus_became_a_space_gets_a_hint() -> None:
         RULES.parse(b"added_at__gt=2024-01-01T00:00:00+01:00")
 
 
+@UNHURRIED
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_integer_is_itself(value: int) -> None:
     assert asked("year", str(value)) == value
 
 
+@UNHURRIED
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_float_is_itself(value: float) -> None:
     assert asked("rating", repr(value)) == value
 
 
+@UNHURRIED
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**27), max_value=10**27))
 def test_every_decimal_is_itself(value: Decimal) -> None:
     assert asked("price", f"{value:f}").to_decimal() == value
 
 
+@UNHURRIED
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])))
 def test_every_moment_is_itself_to_the_millisecond(value: datetime) -> None:
     found = asked("added_at", value.isoformat()).replace(tzinfo=UTC)
@@ -150,6 +154,7 @@ def test_every_moment_is_itself_to_the_millisecond(value: datetime) -> None:
     assert not in_range or timedelta() <= value - found < timedelta(milliseconds=1)
 
 
+@UNHURRIED
 @given(st.dates())
 def test_every_day_is_its_midnight(value: date) -> None:
     assert asked("published", value.isoformat()) == moment(value.year, value.month, value.day)

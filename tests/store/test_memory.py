@@ -73,9 +73,7 @@ async def test_the_calls_of_a_generated_write(shelves: type[Shelf]) -> None:
 
 
 async def test_aggregate_through_beanie(shelves: type[Shelf]) -> None:
-    await shelves.insert_many(
-        [shelves(code=code, room=room) for code, room in (("A", 1), ("B", 2), ("C", 2))]
-    )
+    await shelves.insert_many([shelves(code=code, room=room) for code, room in (("A", 1), ("B", 2), ("C", 2))])
 
     counts = await shelves.aggregate(
         [
@@ -107,9 +105,7 @@ async def test_open_store_knows_what_memory_cannot() -> None:
         assert (store.kind, store.database.name, store.transactions) == ("memory", "notes", False)
 
 
-async def test_the_warning_comes_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_warning_comes_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regesta.store._open._warned", False)
 
     for _ in range(2):

@@ -10,6 +10,7 @@ from uuid import uuid4
 import beanie
 import pytest
 from beanie import Document, init_beanie
+from tests.eventually import eventually
 
 from regesta.errors import ConfigurationError, StoreInUse
 from regesta.store import LocalServer, StoreKind, _open, open_store
@@ -97,8 +98,7 @@ async def test_a_cancelled_start_leaves_nothing_behind(tmp_path: Path) -> None:
             await asyncio.Event().wait()
 
     task = asyncio.create_task(hold())
-    while not (tmp_path / "owner.lock").exists():
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, (tmp_path / "owner.lock").exists)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -145,7 +145,7 @@ async def test_nobody_answers(unused_port: int) -> None:
 
 async def test_a_wrong_password(mongod_uri: str) -> None:
     address = mongod_uri.replace("://", f"://ann:{PASSWORD}@")
-    with pytest.raises(ConfigurationError, match="refused us .*: check user and password") as caught:
+    with pytest.raises(ConfigurationError, match=r"refused us .*: check user and password") as caught:
         async with open_store(address):
             pytest.fail("opened")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from beanie import Document
 from starlette.requests import Request
@@ -42,7 +42,10 @@ class Endpoints(Generic[T]):
         self._callers = Callers(operations)
         self._names = path_names(operations)
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
-        self.replace_parameters = {"allow_missing": flag("Create the document where it is missing.")}
+        chosen = self.resource.key not in self.resource.read_only  # else only POST creates, for the server makes the key
+        self.replace_parameters: dict[str, Parameter] = (
+            {"allow_missing": flag("Create the document where it is missing.")} if chosen else {}
+        )
         self.delete_parameters: dict[str, Parameter] = (
             {"cascade": flag("Delete everything below it as well, in one transaction.")} if operations.children else {}
         )
@@ -198,7 +201,7 @@ def _next_link(request: Request, token: str) -> dict[str, str]:
     """`Link: <...>; rel="next"` (RFC 8288) with the same query and the next page's token."""
     if not token:
         return {}
-    query = request.scope["query_string"].decode("ascii", "ignore")
-    kept = [part for part in query.split("&") if part and not part.startswith("page_token=")]
+    query = quote(request.scope["query_string"], safe="/:@!$&'()*+,;=~?%")
+    kept = [part for part in query.split("&") if part and unquote(part.partition("=")[0]) != "page_token"]
     target = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
     return {"Link": f'<{target}?{"&".join([*kept, f"page_token={token}"])}>; rel="next"'}

@@ -4,7 +4,7 @@ import re
 from email.message import Message
 from urllib.parse import unquote_to_bytes
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from regesta.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
 from regesta.operations import NO_CONDITION, Count, Precondition
@@ -13,8 +13,11 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
+MAX_DIGITS = 20
+
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*\Z")
+# Empty elements of a list are to be ignored (RFC 9110, 5.6.1.2).
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*\Z")
 _ONE_TAG = re.compile(_TAG)
 
 
@@ -23,7 +26,7 @@ def precondition_of(request: Request) -> Precondition:
     if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
     if not (if_match or if_none_match):
         return NO_CONDITION
-    strong = frozenset(tag if tag.startswith("W/") else tag.strip('"') for tag in if_match)
+    strong = frozenset(tag if tag.startswith("W/") else opaque(tag) for tag in if_match)
     return Precondition(strong, frozenset(opaque(tag) for tag in if_none_match))
 
 
@@ -41,8 +44,9 @@ def tags_of(request: Request, header: str) -> frozenset[str]:
 
 
 def opaque(tag: str) -> str:
-    """A tag's text, for the weak comparison of `If-None-Match`."""
-    return tag.removeprefix("W/").strip('"')
+    """A tag's text, for the weak comparison of `If-None-Match`. The tag `"*"` keeps its quotes: it is not `*`."""
+    text = tag.removeprefix("W/")
+    return text if text == '"*"' else text.strip('"')
 
 
 def count_of(request: Request) -> Count | None:
@@ -57,9 +61,9 @@ def count_of(request: Request) -> Count | None:
 
 def media_type_of(request: Request, *accepted: str) -> str:
     """Which of the accepted media types the body has. Raises UnsupportedMedia for another, a charset or a coding."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in request.headers.getlist("content-encoding")):
         raise UnsupportedMedia("send the body without a Content-Encoding", headers={"Accept-Encoding": "identity"})
-    sent = request.headers.get("content-type", "")
+    sent = ", ".join(request.headers.getlist("content-type"))
     if sent == accepted[0]:
         return sent
     header = Message()
@@ -73,15 +77,19 @@ def media_type_of(request: Request, *accepted: str) -> str:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """The body's bytes. Raises TooLarge as soon as it is known to exceed `limit` bytes."""
+    """The body's bytes. Raises TooLarge as soon as it is known to exceed `limit` bytes, Malformed where it is cut."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    # int() refuses thousands of digits with an error of its own.
+    if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > limit):
         raise TooLarge(f"the body may have at most {limit} bytes")
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > limit:
-            raise TooLarge(f"the body may have at most {limit} bytes")
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > limit:
+                raise TooLarge(f"the body may have at most {limit} bytes")
+    except ClientDisconnect:
+        raise Malformed("the body ended before it was whole", code="INCOMPLETE_BODY") from None
     return bytes(chunks)
 
 
@@ -89,7 +97,7 @@ def check_path(request: Request) -> None:
     """Refuse paths whose decoding is ambiguous.
 
     Servers decode `%2f` into a separator and replace what is not UTF-8; the router's patterns let a
-    trailing newline pass. Raises Malformed, NotFound.
+    trailing newline pass; NUL is part of no text that may be stored. Raises Malformed, NotFound.
     """
     path: str = request.scope["path"]
     raw: bytes = request.scope.get("raw_path") or b""
@@ -99,8 +107,8 @@ def check_path(request: Request) -> None:
         unquote_to_bytes(raw.partition(b"?")[0]).decode()
     except UnicodeDecodeError:
         raise Malformed("the path is not UTF-8", code="INVALID_PATH") from None
-    if b"%2f" in raw.lower() or path.endswith("\n"):
-        raise NotFound("no key contains '/' or ends with a line break")
+    if b"%2f" in raw.lower() or path.endswith("\n") or "\x00" in path:
+        raise NotFound("no key contains '/' or NUL, or ends with a line break")
 
 
 def _accept(method: str, accepted: tuple[str, ...]) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Errors as application/problem+json (RFC 9457)."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +14,11 @@ from starlette.responses import Response
 from regesta.errors import Invalid, Issue, ProblemError
 
 MEDIA_TYPE = "application/problem+json"
+
+# A body may hold faults without number, each under a name without bound: the answer must not outgrow it.
+MAX_ISSUES = 100
+MAX_TEXT = 1000
+MAX_NAME = 200
 
 
 class ProblemIssue(BaseModel):
@@ -51,18 +58,21 @@ def problem_body(
         "type": f"urn:regesta:problem:{code.lower().replace('_', '-')}",
         "title": title,
         "status": status,
-        "detail": printable(detail),
+        "detail": printable(detail[:MAX_TEXT]),
         "code": code,
-        "instance": printable(instance),
-        "errors": [
-            {
-                "loc": [printable(part) for part in issue.loc],
-                "pointer": printable(issue.pointer),
-                "message": printable(issue.message),
-                "type": issue.type,
-            }
-            for issue in issues
-        ],
+        # RFC 9457, 3.1.5: a URI reference
+        "instance": quote(instance, safe="/:@!$&'()*+,;=~"),
+        "errors": [_issue_body(issue) for issue in issues[:MAX_ISSUES]],
+    }
+
+
+def _issue_body(issue: Issue) -> dict[str, Any]:
+    shown = replace(issue, loc=tuple(part[:MAX_NAME] if isinstance(part, str) else part for part in issue.loc))
+    return {
+        "loc": [printable(part) for part in shown.loc],
+        "pointer": printable(shown.pointer),
+        "message": printable(shown.message[:MAX_TEXT]),
+        "type": shown.type,
     }
 
 

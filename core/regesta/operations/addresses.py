@@ -13,6 +13,8 @@ from regesta.resource import Resource
 T = TypeVar("T", bound=Document)
 
 INT64 = range(-(2**63), 2**63)
+# No segment of a path, or one that clients and proxies resolve away (RFC 3986, 5.2.4).
+UNREACHABLE = frozenset({"", ".", ".."})
 
 
 class Addresses(Generic[T]):
@@ -58,6 +60,15 @@ class Addresses(Generic[T]):
     def key_text(self, raw: Mapping[str, Any]) -> str:
         """The key of a stored document as it stands in paths."""
         return key_text(raw.get(self.key_field))
+
+    def new_key(self, raw: Mapping[str, Any]) -> str:
+        """The key of a new document. Raises Invalid where no path could lead to it."""
+        text = self.key_text(raw)
+        if text in UNREACHABLE or "/" in text or text.endswith("\n"):
+            wire = "id" if self.resource.key == "id" else self.key_field
+            message = "is no key: it is empty, '.' or '..', contains '/' or ends with a line break"
+            raise Invalid.of([Issue(("body", wire), message, "key")])
+        return text
 
     def not_found(self, text: str) -> NotFound:
         """The error for a key that leads nowhere."""

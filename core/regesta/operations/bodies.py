@@ -25,10 +25,10 @@ class Bodies(Generic[T]):
         self.hidden_names = frozenset(codec.input_names[name] for name in codec.hidden if name in codec.input_names)
 
     def checked(self, tree: Any) -> dict[str, Any]:
-        """The body, once it is an object with fields that clients may send. Raises Invalid."""
-        if self._models.create or self._models.replace:
-            return tree if isinstance(tree, dict) else self._codec.check_fields(tree)
-        return self._codec.check_fields(tree)
+        """The body, once it is an object. Raises Invalid."""
+        if not isinstance(tree, dict):
+            raise Invalid.of([Issue(("body",), "must be a JSON object", "object_type")])
+        return tree
 
     def with_key(self, tree: Mapping[str, Any], text: str) -> dict[str, Any]:
         """The body with the path's key, where it has none. Raises Invalid where it has another."""
@@ -44,9 +44,9 @@ class Bodies(Generic[T]):
 
     def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
         """A function that makes a new document of the body each time. It raises Invalid."""
-        if self._models.create is None:
-            return lambda: self._codec.from_body(body, tree)
         model = self._models.create
+        if model is None:
+            return lambda: self._codec.from_body(body, self._codec.check_fields(tree))
 
         def build() -> T:
             sent = _read(model, dumps(tree))
@@ -63,7 +63,7 @@ class Bodies(Generic[T]):
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
             if self._models.replace:
                 return codec.with_values(document, _read(self._models.replace, dumps(tree)), reset)
-            return codec.assembled(document, tree, reset)
+            return codec.assembled(document, codec.check_fields(tree), reset)
 
         return edit
 

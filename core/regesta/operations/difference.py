@@ -1,8 +1,12 @@
 """The update that turns one stored document into another, touching nothing else."""
 
-import datetime
 from collections.abc import Mapping
 from typing import Any
+
+import bson
+
+from regesta.operations.etags import STANDARD
+from regesta.operations.refusals import UNSTORABLE
 
 
 def update_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,22 +37,17 @@ def _compare(
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal in value and type: 1, 1.0 and True are three things in BSON."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, Mapping):
+    """Equal in MongoDB: 1, 1.0 and True are three things there, an instant in two zones or to the microsecond is one."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
+    if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, datetime.datetime):
-        return _instant(one) == _instant(other)
-    return bool(one == other)
-
-
-def _instant(value: datetime.datetime) -> datetime.datetime:
-    """What BSON keeps: milliseconds, and UTC where no zone is given."""
-    aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
-    return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
+    if type(one) is type(other) and one == other:
+        return True
+    try:
+        return bson.encode({"": one}, codec_options=STANDARD) == bson.encode({"": other}, codec_options=STANDARD)
+    except UNSTORABLE:
+        return False
 
 
 def _can_go_below(before: Any, after: Any) -> bool:

@@ -13,7 +13,7 @@ from bson.codec_options import CodecOptions
 from regesta.errors import PreconditionFailed, PreconditionRequired
 
 ANY = "*"
-_STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
 def etag_of(raw: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def etag_of(raw: Mapping[str, Any]) -> str:
     revision = raw.get("revision_id")
     if revision is not None:
         return revision_text(revision)
-    return hashlib.blake2b(bson.encode(raw, codec_options=_STANDARD), digest_size=16).hexdigest()
+    return hashlib.blake2b(bson.encode(raw, codec_options=STANDARD), digest_size=16).hexdigest()
 
 
 def revision_text(revision: UUID | Binary) -> str:

@@ -9,6 +9,7 @@ import jsonpointer
 import orjson
 
 from regesta.errors import Conflict, Invalid, Issue, TooLarge
+from regesta.schemas import check_storable
 
 MAX_OPERATIONS = 1000
 # Bytes that all "copy" operations of one patch may add: each may double what is there.
@@ -36,9 +37,11 @@ class MergePatch:
         self._body = body
 
     def touched(self) -> Collection[tuple[str, tuple[str | int, ...]]]:
+        """Every field that it names."""
         return [(name, ("body", name)) for name in self._body]
 
     def apply(self, document: dict[str, Any]) -> Any:
+        """The document with the patch merged into it."""
         return _merge(document, self._body)
 
 
@@ -57,6 +60,7 @@ class JsonPatch:
         self._body = body
 
     def touched(self) -> Collection[tuple[str, tuple[str | int, ...]]]:
+        """The first part of every path that an operation writes to or takes from."""
         fields = []
         for index, operation in enumerate(self._body):
             if operation["op"] != "test":
@@ -66,23 +70,30 @@ class JsonPatch:
         return fields
 
     def apply(self, document: dict[str, Any]) -> Any:
-        """Raises Conflict where an operation does not fit the document (RFC 5789, 2.2)."""
+        """Raises Conflict where an operation does not fit the document (RFC 5789, 2.2).
+
+        Raises Invalid where one makes what no body may hold: a pointer can name any key and go to any depth.
+        """
+        patched = self._applied(document)
+        check_storable({name: patched[name] for name, _ in self.touched() if name in patched})
+        return patched
+
+    def _applied(self, document: dict[str, Any]) -> dict[str, Any]:
         patched = copy.deepcopy(document)
         copied = 0
-        try:
-            for operation in self._body:
+        for index, operation in enumerate(self._body):
+            try:
+                if operation["op"] == "test":
+                    _test(patched, operation)
+                    continue
                 if operation["op"] == "copy":
                     copied += len(orjson.dumps(jsonpointer.resolve_pointer(patched, operation["from"])))
                     if copied > MAX_COPIED:
                         raise TooLarge("the patch copies too much")
                 patched = jsonpatch.apply_patch(patched, [operation], in_place=True)
-            return patched
-        except jsonpatch.JsonPatchTestFailed as error:
-            raise Conflict(f"a test of the patch failed: {error}"[:300], code="PATCH_TEST_FAILED") from None
-        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-            raise Conflict(f"the patch does not fit the document: {error}"[:300], code="PATCH_CONFLICT") from None
-        except (TypeError, KeyError, IndexError, ValueError, AttributeError):
-            raise Conflict("the patch does not fit the document", code="PATCH_CONFLICT") from None
+            except _DOES_NOT_FIT as error:
+                raise _conflict(index, error) from None
+        return patched
 
 
 def changes_between(before: Any, after: Any) -> list[dict[str, Any]]:
@@ -105,6 +116,43 @@ def _merge(target: Any, patch: Any) -> Any:
         else:
             merged[key] = _merge(merged.get(key), value)
     return merged
+
+
+_DOES_NOT_FIT = (
+    jsonpatch.JsonPatchException,
+    jsonpointer.JsonPointerException,
+    *(TypeError, KeyError, IndexError, ValueError, AttributeError),
+)
+
+
+def _conflict(index: int, error: Exception) -> Conflict:
+    """What an operation ran into, in words of our own: the libraries' quote the document, with what is never shown."""
+    if isinstance(error, jsonpatch.JsonPatchTestFailed):
+        issue = Issue(("body", index), "the document has another value there, or none", "patch_test_failed")
+        return Conflict(f"operation {index}: the test failed", code="PATCH_TEST_FAILED", issues=[issue])
+    issue = Issue(("body", index), "does not fit the document", "patch_conflict")
+    return Conflict(f"operation {index} does not fit the document", code="PATCH_CONFLICT", issues=[issue])
+
+
+def _test(document: Any, operation: Mapping[str, Any]) -> None:
+    """The "test" operation (RFC 6902, 4.6). jsonpatch compares as Python does, where true is 1."""
+    try:
+        found = jsonpointer.resolve_pointer(document, operation["path"])
+    except jsonpointer.JsonPointerException:
+        raise jsonpatch.JsonPatchTestFailed from None
+    if not _equal(found, operation["value"]):
+        raise jsonpatch.JsonPatchTestFailed
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Equal in JSON: 1 is 1.0, and true is no number."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
 
 
 _MEMBERS = {

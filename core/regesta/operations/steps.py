@@ -16,6 +16,7 @@ from regesta.change import Change
 from regesta.errors import ProblemError, TooLarge, Unavailable
 from regesta.hooks import Hooks
 from regesta.operations import actions
+from regesta.operations.etags import STANDARD
 from regesta.operations.events import event_of
 from regesta.operations.reads import Reads
 from regesta.operations.refusals import MAX_DOCUMENT, UNSTORABLE, unstorable
@@ -48,7 +49,7 @@ class ChangeSteps(Reads[T]):
         if self.has_revision:
             after.__dict__["revision_id"] = uuid4()
         try:
-            encoded = bson.encode(self.codec.to_stored(after))
+            encoded = bson.encode(self.codec.to_stored(after), codec_options=STANDARD)
         except UNSTORABLE as error:
             raise unstorable(error) from None
         if len(encoded) > MAX_DOCUMENT:

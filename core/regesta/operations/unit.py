@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,15 +32,20 @@ class Unit:
 
 
 async def run_unit(
-    collection: Any, work: Callable[[Unit], Awaitable[R]], *, transactional: bool, seconds: float
+    collection: Any,
+    work: Callable[[Unit], Awaitable[R]],
+    *,
+    transactional: bool,
+    seconds: float,
+    turn: AbstractAsyncContextManager[None] | None = None,
 ) -> R:
     """Do `work` whole or not at all, then what it asked for after the commit.
 
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
-    the store has them. Raises Unavailable when time runs out or the database is away.
+    the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
     """
     try:
-        async with asyncio.timeout(seconds + GRACE):
+        async with asyncio.timeout(seconds + GRACE), turn or nullcontext():
             unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     except TimeoutError as error:
         raise Unavailable("the write took too long; whether it was done is unknown", code="TIMEOUT") from error

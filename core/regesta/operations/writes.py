@@ -3,7 +3,7 @@
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -23,6 +23,7 @@ from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.reads import Stored
 from regesta.operations.refusals import UNSTORABLE, duplicate, unstorable
 from regesta.operations.steps import ChangeSteps
+from regesta.operations.turns import Turns
 from regesta.operations.unit import LostRace, Unit, run_unit
 from regesta.resource import Resource
 
@@ -50,6 +51,7 @@ class Operations(ChangeSteps[T]):
     def __init__(self, resource: Resource[T], hooks: Hooks, parent: "Operations[Any] | None" = None) -> None:
         super().__init__(resource, hooks, parent)
         self.bodies = Bodies(self.codec, self.addresses)
+        self._turns = Turns()
         self.children: list[Operations[Any]] = []
 
     @property
@@ -69,7 +71,8 @@ class Operations(ChangeSteps[T]):
 
         Raises Duplicate, Invalid, NotFound for a missing parent, TooLarge, Unavailable, or what a hook raised.
         """
-        return await self._in(unit, lambda unit: self._create(unit, caller, parents, build))
+        meets = tuple(parents) or None
+        return await self._in(unit, lambda unit: self._create(unit, caller, parents, build), meets)
 
     async def update(
         self,
@@ -87,7 +90,7 @@ class Operations(ChangeSteps[T]):
         Raises NotFound, PreconditionFailed, Conflict, Invalid, TooLarge, Unavailable, or what a hook raised.
         """
         return await self._in(
-            unit, lambda unit: self._update(unit, caller, keys, edit, condition, events, otherwise)
+            unit, lambda unit: self._update(unit, caller, keys, edit, condition, events, otherwise), tuple(keys)
         )
 
     async def delete(
@@ -100,13 +103,17 @@ class Operations(ChangeSteps[T]):
         unit: Unit | None = None,
     ) -> None:
         """Delete one document, with its children where `cascade`. Raises NotFound, PreconditionFailed, Conflict."""
-        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade))
+        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade), tuple(keys))
 
-    async def _in(self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]]) -> R:
+    async def _in(self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]], subject: Hashable) -> R:
         if unit is not None:
             return await work(unit)
         return await run_unit(
-            self.collection, work, transactional=self.transactional, seconds=self.resource.timeout
+            self.collection,
+            work,
+            transactional=self.transactional,
+            seconds=self.resource.timeout,
+            turn=self._turns.of(subject),
         )
 
     # create
@@ -119,7 +126,7 @@ class Operations(ChangeSteps[T]):
         after = await self._prepared(change, actions.CREATED)
         after.__dict__["id"] = self._new_id(after)
         raw = self._encoded_new(after)
-        change.key = self.addresses.key_text(raw)
+        change.key = self.addresses.new_key(raw)
         await self._judge(change)
         await self._insert(raw, unit)
         await self._record(change, None, raw, unit)
@@ -174,7 +181,7 @@ class Operations(ChangeSteps[T]):
         self.addresses.stamp(after, caller.scope)
         change = Change(Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, events)
-        update = update_between(stored.codec.to_stored(before), stored.codec.to_stored(after))
+        update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
         self._keep_immutable(stored, update)
         if not update:
             return Written(raw, stored.codec, self.addresses)

@@ -28,7 +28,7 @@ STORED_ONLY = frozenset({"_id", "_class_id", "revision_id"})
 
 
 class View(Enum):
-    """How much of a document is shown."""
+    """How much of a document is shown: what clients see, or each field that they may send, and no other."""
 
     VISIBLE = "visible"
     WHOLE = "whole"
@@ -58,10 +58,8 @@ class Codec(Generic[T]):
 
     # body -> document
 
-    def check_fields(self, tree: Any) -> dict[str, Any]:
-        """The body, once it is an object with writable fields only. Raises Invalid naming every other one."""
-        if not isinstance(tree, dict):
-            raise Invalid.of([Issue(("body",), "must be a JSON object", "object_type")])
+    def check_fields(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body, once it has writable fields only. Raises Invalid naming every other one."""
         if not tree.keys() <= self.inputs.keys():
             issues = [Issue(("body", name), *self.refusal(name)) for name in tree if not self.accepts(name)]
             if issues:
@@ -95,15 +93,17 @@ class Codec(Generic[T]):
         Fields that the body has are validated and taken; those of `reset` (Python names) that it lacks go
         back to their defaults; all others stay.
         """
+        fields = self.document.model_fields
+        absent = [name for name in reset if name in fields and self.input_names[name] not in tree]
+        defaults = {name: fields[name].get_default(call_default_factory=True, validated_data={}) for name in absent if not fields[name].is_required()}
         try:
-            sent, extra = self._validator.validate_some(tree)
+            sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
             issues = []
         except ValidationError as error:
             sent, extra, issues = {}, {}, issues_of(error)
+        missing = sorted(self.input_names[name] for name in absent if fields[name].is_required())
+        issues += [Issue(("body", wire), "Field required", "missing") for wire in missing]
         gone = [name for name in reset if name not in sent]
-        required = [name for name in gone if name in self.document.model_fields and self.document.model_fields[name].is_required()]
-        missing = [name for name in required if self.input_names[name] not in tree]
-        issues += [Issue(("body", self.input_names[name]), "Field required", "missing") for name in sorted(missing)]
         if issues:
             raise Invalid.of(issues)
         kept = {name: value for name, value in before.__dict__.items() if name not in gone}
@@ -141,9 +141,16 @@ class Codec(Generic[T]):
         """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
         try:
             return get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
             raise Invalid.of([issue]) from error
+
+    def stored_before(self, raw: Mapping[str, Any], document: T) -> dict[str, Any]:
+        """What Beanie would write for a document as it was read; what is stored where Beanie could not write it."""
+        try:
+            return self.to_stored(document)
+        except Invalid:
+            return {key: value for key, value in raw.items() if key in self.shape.fields}
 
     def from_stored(self, raw: Mapping[str, Any]) -> T:
         """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
@@ -185,7 +192,13 @@ class Codec(Generic[T]):
             return read.model_dump(mode="json", by_alias=True)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
-            dumped = document.model_dump(mode="json", by_alias=True, exclude=self._unshown | hidden, warnings=False)
+            dumped = document.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude=self._unshown | hidden,
+                exclude_computed_fields=view is View.WHOLE,
+                warnings=False,
+            )
         except (ValueError, TypeError, AttributeError):
             return self._projectors[view](raw)
         links = {self.wire_names[name]: _link_ids(getattr(document, name, None)) for name in self._links if name not in hidden}

@@ -26,11 +26,16 @@ def read_json(body: bytes) -> Any:
         value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError:
         value = _read_slowly(body)
+    check_storable(value)
+    return value
+
+
+def check_storable(value: Any) -> None:
+    """Raises Invalid with everything in a JSON value that no document may hold: see `read_json`."""
     issues: list[Issue] = []
     _check(value, ("body",), 0, issues)
     if issues:
         raise Invalid.of(issues)
-    return value
 
 
 def _read_slowly(body: bytes) -> Any:
@@ -47,8 +52,8 @@ def _read_slowly(body: bytes) -> Any:
         raise Malformed(f"the body is not JSON: {error.msg} at {where}", code="INVALID_JSON") from None
     except RecursionError:
         raise Malformed("the body is nested too deeply to be read", code="INVALID_JSON") from None
-    except ValueError as error:
-        raise Malformed(f"the body holds a number that cannot be read: {error}"[:120], code="INVALID_JSON") from None
+    except ValueError:
+        raise Malformed("the body holds a number with too many digits", code="INVALID_JSON") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 from bson import Binary, DBRef, Decimal128, ObjectId, Regex
-from bson.binary import UUID_SUBTYPE
+from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
 
 from regesta.schemas.shape import FieldShape, Shape
 
 Projector = Callable[[Mapping[str, Any]], dict[str, Any]]
+UUID_LENGTH = 16
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
@@ -134,6 +135,6 @@ _CONTAINERS = {"one": _one, "list": _many, "dict": _keyed}
 
 
 def _binary(value: bytes) -> str:
-    if isinstance(value, Binary) and value.subtype in (3, UUID_SUBTYPE):
+    if isinstance(value, Binary) and value.subtype in (OLD_UUID_SUBTYPE, UUID_SUBTYPE) and len(value) == UUID_LENGTH:
         return str(value.as_uuid(value.subtype))
     return value.decode(errors="replace")

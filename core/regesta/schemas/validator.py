@@ -13,13 +13,14 @@ here goes around them:
 
 import typing
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from beanie import BackLink, Document, Link
 from bson import DBRef
 from pydantic import GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from regesta.errors import DeclarationError
 from regesta.schemas.shape import input_name, is_back_link, linked_document
@@ -28,11 +29,8 @@ T = TypeVar("T", bound=Document)
 Before = Callable[[Any], Any]
 
 
-class _Unset:
-    """Stands for a field that was not sent."""
-
-
-UNSET = _Unset()
+# What a part of a body is validated against: the fields that it lacks, by Python name, for validators that look at them.
+_UNSENT: ContextVar[Mapping[str, Any]] = ContextVar("unsent")
 
 
 class BodyValidator(Generic[T]):
@@ -40,33 +38,41 @@ class BodyValidator(Generic[T]):
 
     def __init__(self, document: type[T], read_only: frozenset[str]) -> None:
         self._plan, self._partial_plan = _Plan(document, read_only), _Plan(document, read_only, partial=True)
-        self._adapter: TypeAdapter[T] = TypeAdapter(Annotated[document, self._plan])
-        self._partial: TypeAdapter[Any] = TypeAdapter(Annotated[document, self._partial_plan])
-        self._extra: typing.Literal["forbid"] | None = None if _allows_extra(self._adapter.core_schema) else "forbid"
+        self._validator, self._partial = self._plan.validator(), self._partial_plan.validator()
 
     def validate(self, body: bytes, tree: Mapping[str, Any]) -> T:
         """A document from a body and the same body parsed. Raises pydantic.ValidationError."""
         if self._plan.before:
             body = orjson.dumps(self._plan.apply_before(dict(tree)), default=str)
-        return self._adapter.validate_json(body, strict=True, extra=self._extra, by_alias=True, by_name=False)
+        document: T = self._validator.validate_json(
+            body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False
+        )
+        return document
 
-    def validate_some(self, tree: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def validate_some(
+        self, tree: Mapping[str, Any], unsent: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The fields that are there, by Python name, and the extra ones. Model validators do not run.
 
-        Raises pydantic.ValidationError.
+        `unsent` are the values that all other fields have or will get. Raises pydantic.ValidationError.
         """
         body = orjson.dumps(self._partial_plan.apply_before(dict(tree)), default=str)
-        values, extra, _ = self._partial.validate_json(
-            body, strict=True, extra=self._extra, by_alias=True, by_name=False
-        )
-        return {name: value for name, value in values.items() if value is not UNSET}, extra or {}
+        token = _UNSENT.set(unsent)
+        try:
+            values, extra, sent = self._partial.validate_json(
+                body, strict=True, extra=self._partial_plan.extra, by_alias=True, by_name=False
+            )
+        finally:
+            _UNSENT.reset(token)
+        return {name: values[name] for name in sent if name in values}, extra or {}
 
     def validate_values(self, values: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> T:
         """A document from Python values by field name. Raises pydantic.ValidationError."""
         fields = self._plan.document.model_fields
         named = {input_name(name, info): values[name] for name, info in fields.items() if name in values}
         named.pop("revision_id", None)
-        return self._adapter.validate_python({**named, **(extra or {})}, by_alias=True, by_name=False)
+        document: T = self._validator.validate_python({**named, **(extra or {})}, by_alias=True, by_name=False)
+        return document
 
 
 class _Plan:
@@ -76,7 +82,20 @@ class _Plan:
         self.document = document
         self._read_only = read_only
         self._partial = partial
+        self._config: dict[str, Any] = {}
+        self.extra: typing.Literal["forbid"] | None = None
         self.before: list[Before] = []
+
+    def validator(self) -> SchemaValidator:
+        """The validator by this plan; the document's own configuration holds for the fields taken out of its schema."""
+        schema = TypeAdapter[Any](Annotated[self.document, self]).core_schema
+        config = typing.cast("core_schema.CoreConfig", self._config)
+        if not _keeps_extra(schema, self._config):
+            self.extra = "forbid"
+            return SchemaValidator(schema, config)
+        # Pydantic puts a nested model's own validator in place of its schema, unless asked not to.
+        config = typing.cast("core_schema.CoreConfig", _forbidding(self._config))
+        return SchemaValidator(_closed(schema), config, _use_prebuilt=False)  # type: ignore[call-arg]
 
     def apply_before(self, tree: dict[str, Any]) -> Any:
         """Run the "before" validators that were taken out of the schema."""
@@ -92,6 +111,7 @@ class _Plan:
 
     def _rebuild(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         if schema["type"] == "model" and schema["cls"] is self.document:
+            self._config = schema.get("config", {})
             fields = self._without_before(schema["schema"], handler)
             if self._partial:
                 return fields
@@ -136,7 +156,8 @@ class _Plan:
             schema = self._take_out_before(input_name(name, info), schema)
         if self._partial:
             inner = schema["schema"] if schema["type"] == "default" else schema
-            return {**found, **alias, "schema": core_schema.with_default_schema(inner, default=UNSET)}
+            unsent = core_schema.with_default_schema(inner, default_factory=lambda: _UNSENT.get().get(name))
+            return {**found, **alias, "schema": unsent}
         if name in self._read_only and info.is_required() and not is_back_link(info.annotation):
             schema = core_schema.with_default_schema(schema, default=None)
         return {**found, **alias, "schema": schema}
@@ -165,13 +186,36 @@ def _on_field(wire: str, function: Before) -> Before:
     return apply
 
 
-def _allows_extra(schema: Any) -> bool:
-    """Whether any model in the schema keeps unknown fields: `extra="forbid"` would override it."""
-    if isinstance(schema, Mapping):
-        if schema.get("extra_behavior") == "allow" or schema.get("extra_fields_behavior") == "allow":
-            return True
-        return any(_allows_extra(value) for key, value in schema.items() if key not in ("cls", "metadata", "function"))
-    return isinstance(schema, list) and any(_allows_extra(item) for item in schema)
+def _keeps_extra(node: Any, *configs: Mapping[str, Any]) -> bool:
+    """Whether any model in the schema keeps unknown fields: `extra="forbid"` at validation would override it."""
+    if any(config.get("extra_fields_behavior") == "allow" for config in configs):
+        return True
+    if isinstance(node, list | tuple):
+        return any(map(_keeps_extra, node))
+    if not isinstance(node, dict):
+        return False
+    below = (value for key, value in node.items() if key not in _OPAQUE)
+    return any(_keeps_extra(value, node.get("config") or {}) for value in below)
+
+
+def _closed(node: Any) -> Any:
+    """A schema in which each model refuses unknown fields, but those that keep them."""
+    if isinstance(node, list | tuple):
+        return type(node)(map(_closed, node))
+    if not isinstance(node, dict):
+        return node
+    closed = {key: value if key in _OPAQUE else _closed(value) for key, value in node.items()}
+    if node.get("type") in ("model", "dataclass", "typed-dict"):
+        closed["config"] = _forbidding(node.get("config") or {})
+    return closed
+
+
+def _forbidding(config: Mapping[str, Any]) -> dict[str, Any]:
+    keeps = config.get("extra_fields_behavior") == "allow"
+    return dict(config) if keeps else {**config, "extra_fields_behavior": "forbid"}
+
+
+_OPAQUE = ("config", "cls", "metadata", "function", "serialization", "default", "expected")
 
 
 def _with_link_ids(annotation: Any) -> Any:

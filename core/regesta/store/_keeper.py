@@ -35,7 +35,7 @@ BeforeExec = Callable[[], None] | None
 class Owner:
     """What the owner says through standard input, and what signals say meanwhile."""
 
-    gone = False
+    here = True
     keep = False
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Owner:
         ready, _, _ = select.select([0, self._wake], [], [], seconds)
         if 0 in ready:
             said = os.read(0, 16)
-            self.gone = self.gone or not said
+            self.here = self.here and bool(said)
             self.keep = self.keep or bool(said)
         if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
@@ -74,12 +74,11 @@ def keep(log: Path, command: list[str]) -> int:
             _note(log, f"cannot run {command[0]}: {error.strerror}")
             return NOT_EXECUTABLE
         status = _watch(mongod, owner, log)
-        if owner.gone or not owner.keep:
+        if not (owner.keep and owner.here):
             return status
         pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(pause * 2, LONGEST_PAUSE)
         _note(log, f"mongod ended with status {status}, starting it again in {pause} s")
-        _sleep(owner, pause)
-        if owner.gone:
+        if not _sleep(owner, pause):
             return status
 
 
@@ -99,7 +98,7 @@ def _watch(mongod: "subprocess.Popen[bytes]", owner: Owner, log: Path) -> int:
     """Wait until mongod ends, or end it when the owner is gone."""
     while mongod.poll() is None:
         owner.listen(LOG_CHECK)
-        if owner.gone:
+        if not owner.here:
             return _end(mongod)
         if _rotate(log):
             mongod.send_signal(signal.SIGUSR1)  # mongod opens its log anew
@@ -115,10 +114,12 @@ def _end(mongod: "subprocess.Popen[bytes]") -> int:
         return mongod.wait()
 
 
-def _sleep(owner: Owner, seconds: float) -> None:
+def _sleep(owner: Owner, seconds: float) -> bool:
+    """Wait; False, and at once, when the owner is gone."""
     until = time.monotonic() + seconds
-    while not owner.gone and (left := until - time.monotonic()) > 0:
+    while owner.here and (left := until - time.monotonic()) > 0:
         owner.listen(left)
+    return owner.here
 
 
 def _rotate(log: Path) -> bool:
@@ -138,7 +139,7 @@ def _die_with_keeper() -> BeforeExec:
     """For one case more, on Linux only: somebody kills this keeper with -9. It has but one thread to be bound to."""
     if not sys.platform.startswith("linux"):
         return None
-    import ctypes  # noqa: PLC0415  # only needed here
+    import ctypes  # only needed here
 
     prctl, set_parent_death_signal = ctypes.CDLL(None).prctl, 1
 

@@ -13,7 +13,7 @@ def take_lock(path: Path) -> IO[str]:
     An flock: unlike a record lock it also keeps a second owner in the same process out.
     """
     try:
-        import fcntl  # noqa: PLC0415  # not on Windows, where everything but this store works
+        import fcntl  # not on Windows, where everything but this store works
     except ImportError as error:
         raise ConfigurationError("the local store needs Linux or macOS: use mongodb:// here") from error
     file = path.open("a+")
@@ -33,7 +33,7 @@ def take_lock(path: Path) -> IO[str]:
 
 def is_locked(path: Path) -> bool:
     """Whether some process has this file locked, by either call: versions of mongod differ in that."""
-    import fcntl  # noqa: PLC0415  # see `take_lock`
+    import fcntl  # see `take_lock`
 
     if not path.exists():
         return False

@@ -12,7 +12,7 @@ def memory_client() -> Any:
     It has no transactions, sessions or watch, and keeps nothing. Raises `MissingExtra` without `mongomock-motor`.
     """
     try:
-        from mongomock_motor import AsyncMongoMockClient  # noqa: PLC0415  # an optional package
+        from mongomock_motor import AsyncMongoMockClient  # an optional package
     except ImportError as error:
         raise MissingExtra("memory:// needs mongomock-motor: pip install 'regesta[memory]'") from error
 

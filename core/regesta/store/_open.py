@@ -129,7 +129,7 @@ async def _connect(url: str, database: str) -> AsyncIterator[tuple[Any, Any, boo
 def _named(client: Any, name: str) -> Any:
     try:
         if len(name.encode()) > _LONGEST_NAME:
-            raise InvalidName(f"it is longer than {_LONGEST_NAME} bytes")  # noqa: TRY301  # as the driver should
+            raise InvalidName(f"it is longer than {_LONGEST_NAME} bytes")  # as the driver should
         return client[name]
     except InvalidName as error:
         raise ConfigurationError(f"{name!r} cannot be the name of a database: {error}") from error
@@ -152,10 +152,10 @@ def _client_of_lane(url: str, options: dict[str, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # the driver only warns of options that it does not know
         if hasattr(beanie.Document, "get_pymongo_collection"):
-            from pymongo import AsyncMongoClient  # noqa: PLC0415  # one lane only
+            from pymongo import AsyncMongoClient  # one lane only
 
             return AsyncMongoClient[dict[str, Any]](url, **options)
-        from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415  # the other lane
+        from motor.motor_asyncio import AsyncIOMotorClient  # the other lane
 
         return AsyncIOMotorClient(url, **options)
 

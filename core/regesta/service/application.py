@@ -1,0 +1,107 @@
+"""`create_app`: every plugin's resources and routers in one FastAPI application."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib import metadata
+from typing import Any
+
+from beanie import Document, init_beanie
+from fastapi import FastAPI
+from pymongo.errors import PyMongoError
+
+from regesta.errors import ConfigurationError, PluginError
+from regesta.hooks import Hooks
+from regesta.http import registry_router
+from regesta.operations import Registry
+from regesta.service import plugins
+from regesta.service.health import Readiness, health_router
+from regesta.service.problems import add_problem_handlers, routes_of
+from regesta.service.proxies import Proxies
+from regesta.service.requests import RequestMiddleware
+from regesta.service.settings import Settings
+from regesta.store import open_store
+
+API = "/api/v1"
+
+_DESCRIPTION = """\
+A registry on MongoDB. Every resource offers the same operations, filters, conditional requests and errors.
+
+Errors are `application/problem+json` (RFC 9457). Each answer carries the `X-Request-Id` under which the
+service's log and the audit trail know the request."""
+
+
+def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    `settings` come from the environment unless given, `hooks` are the audit trail and the installed plugins
+    unless given. All routes are there at once, without a server; the store is opened in the lifespan. The
+    application's state holds `settings`, `registry` and, while it runs, `store`.
+
+    Raises ConfigurationError (PluginError, DeclarationError) where something is set up wrongly; entering
+    the lifespan raises it where the store cannot be used.
+    """
+    settings = Settings.load() if settings is None else settings
+    hooks = plugins.load_hooks(settings.plugins) if hooks is None else hooks
+    resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
+    registry = Registry(resources, hooks)
+    readiness = Readiness()
+    app = FastAPI(
+        title="Regesta",
+        version=metadata.version("regesta"),
+        summary="A registry on MongoDB",
+        description=_DESCRIPTION,
+        servers=[{"url": "/", "description": "This server"}],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=_lifespan(settings, hooks, plugins.documents(resources), readiness),
+        redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.settings = settings
+    app.state.registry = registry
+    app.add_middleware(RequestMiddleware, proxies=Proxies(settings.trusted_proxies))
+    add_problem_handlers(app)
+    _mount(app, hooks, registry, readiness)
+    return app
+
+
+def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
+    app.include_router(health_router(readiness))
+    # What a plugin writes out wins over what is generated: `/models/{model}` would take `/models/search` for a key.
+    for router in plugins.routers(hooks, registry):
+        app.include_router(router, prefix=API)
+    app.include_router(registry_router(registry), prefix=API)
+    _check_operation_ids(app)
+
+
+def _check_operation_ids(app: FastAPI) -> None:
+    """Clients are generated from operationIds: FastAPI only warns of two that are equal."""
+    known: dict[str, str] = {}
+    for route in routes_of(app):
+        name = getattr(route, "unique_id", None) if getattr(route, "include_in_schema", False) else None
+        if name and known.setdefault(name, route.path) != route.path:
+            raise PluginError(f"two routes have the operationId {name!r}: {known[name]} and {route.path}")
+
+
+def _lifespan(settings: Settings, hooks: Hooks, documents: Sequence[type[Document]], readiness: Readiness) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_store(settings.store, database=settings.database) as store:
+            await _prepare(store.database, documents)
+            app.state.store = store
+            async with plugins.started(hooks, app):
+                readiness.begin(store.database)
+                try:
+                    yield
+                finally:
+                    readiness.end()
+
+    return lifespan
+
+
+async def _prepare(database: Any, documents: Sequence[type[Document]]) -> None:
+    """Bind the document classes to the database and make their indexes."""
+    try:
+        await init_beanie(database=database, document_models=list(documents))
+    except PyMongoError as error:
+        raise ConfigurationError(f"cannot prepare the collections and indexes of {database.name!r}: {error}") from error

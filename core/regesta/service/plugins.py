@@ -1,0 +1,94 @@
+"""What plugins bring to the service: resources, routers, documents, and their part of the lifespan."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from beanie import Document
+from fastapi import APIRouter, FastAPI
+
+from regesta.audit import AuditTrail
+from regesta.errors import PluginError, ProblemError
+from regesta.hooks import Hooks
+from regesta.operations import Registry
+from regesta.resource import Resource
+
+logger = logging.getLogger("regesta.service")
+
+SHUTDOWN = 5.0  # seconds that each plugin gets
+
+
+def load_hooks(only: Iterable[str] | None = None) -> Hooks:
+    """The audit trail, then the installed plugins: `only` these, in this order. Raises PluginError."""
+    return Hooks.load(AuditTrail(), only=only)
+
+
+def resources_by_plugin(hooks: Hooks) -> dict[str, list[Resource[Any]]]:
+    """The resources that each plugin registers.
+
+    Raises PluginError, naming both plugins, where two resources have one name.
+    """
+    found: dict[str, list[Resource[Any]]] = {}
+    owners: dict[str, str] = {}
+    for plugin, answer in hooks.collect("register_resources"):
+        for resource in _listed(plugin, "register_resources", answer, Resource):
+            owner = owners.setdefault(resource.name, plugin)
+            if resource.name in {known.name for known in found.get(owner, ())}:
+                who = f"plugin {plugin!r} twice" if owner == plugin else f"plugins {owner!r} and {plugin!r}"
+                raise PluginError(f"the resource {resource.name!r} is registered by {who}: rename one")
+            found.setdefault(plugin, []).append(resource)
+    return found
+
+
+def routers(hooks: Hooks, registry: Registry) -> list[APIRouter]:
+    """The routers that plugins bring beyond the generated ones. Raises PluginError."""
+    answers = hooks.collect("register_routers", registry=registry)
+    return [router for plugin, answer in answers for router in _listed(plugin, "register_routers", answer, APIRouter)]
+
+
+def documents(resources: Iterable[Resource[Any]]) -> list[type[Document]]:
+    """Each document class once: of the resources, and of what they are nested in."""
+    found: list[type[Document]] = []
+    for resource in resources:
+        above: Resource[Any] | None = resource
+        while above is not None:
+            found.append(above.document)
+            above = above.parent.resource if above.parent else None
+    return list(dict.fromkeys(found))
+
+
+@asynccontextmanager
+async def started(hooks: Hooks, app: FastAPI) -> AsyncIterator[None]:
+    """Call `startup` of each plugin, and on leaving `shutdown` in the opposite order.
+
+    Raises PluginError for a failing `startup`, after those that had started were shut down. A `shutdown` that fails or
+    hangs is logged.
+    """
+    async with AsyncExitStack() as stack:
+        for name, plugin in hooks:
+            # By itself: one plugin's failure must not keep the others from their shutdown.
+            alone = Hooks()
+            alone.add(plugin, name=name)
+            try:
+                await alone.call("startup", app=app)
+            except ProblemError as error:
+                raise PluginError(f"{error}: {error.__cause__ or error.detail}") from error
+            stack.push_async_callback(_shut_down, alone, name, app)
+        yield
+
+
+async def _shut_down(alone: Hooks, name: str, app: FastAPI) -> None:
+    try:
+        async with asyncio.timeout(SHUTDOWN):
+            await alone.call("shutdown", app=app)
+    except Exception:
+        logger.exception("plugin %s did not shut down", name)
+
+
+def _listed(plugin: str, hook: str, answer: Any, kind: Callable[..., Any]) -> list[Any]:
+    name = getattr(kind, "__name__", "")
+    if not isinstance(answer, list | tuple) or not all(isinstance(one, kind) for one in answer):  # type: ignore[arg-type]
+        raise PluginError(f"plugin {plugin!r}: {hook} must answer a list of {name}, not {answer!r:.100}")
+    return list(answer)

@@ -1,0 +1,73 @@
+"""Settings of the service: from the environment (`REGESTA_STORE`, `REGESTA_PORT`, ...) and the command line."""
+
+import json
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from regesta.errors import ConfigurationError
+
+PREFIX = "REGESTA_"
+
+Network = IPv4Network | IPv6Network
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """What an operator decides. Each field is an environment variable with the prefix `REGESTA_`.
+
+    Lists are separated by commas: `REGESTA_PLUGINS=models,datasets`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
+
+    store: str = Field(
+        default="local",
+        repr=False,  # an address may carry a password
+        description="memory://, local, local:DIRECTORY, mongodb://... or mongodb+srv://...",
+    )
+    database: str = Field(default="regesta", description="The database, unless the store's address names one.")
+    host: str = Field(default="127.0.0.1", description="The name or address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    plugins: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
+        description="The plugins to load, in this order; all that are installed, by name, unless given.",
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="json: one object per line; auto: console on a terminal, else json."
+    )
+    log_level: LogLevel = Field(default="info", description="What is less important is not logged.")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="Networks whose X-Forwarded-For is believed; others' is ignored."
+    )
+    shutdown_grace: int = Field(
+        default=15, ge=1, description="Seconds that running requests get to finish once the service is told to stop."
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Settings from the environment; `overrides` that are not None win.
+
+        Raises ConfigurationError that names the variable, and does not repeat its value.
+        """
+        try:
+            return cls(**{name: value for name, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(_said(found["loc"], found["msg"]) for found in error.errors())) from None
+
+    @field_validator("plugins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Commas as well as the JSON that pydantic-settings would ask for."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _said(loc: tuple[int | str, ...], message: str) -> str:
+    return f"the setting {PREFIX}{str(loc[0]).upper() if loc else ''}: {message}"

@@ -1,0 +1,94 @@
+"""A small application with the model registry in it, as any host would mount it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import regesta_models
+from beanie import init_beanie
+from fastapi import FastAPI
+from hypothesis import strategies as st
+
+from regesta import AuditEvent, Hooks, Registry, hookimpl
+from regesta.audit import AuditTrail
+from regesta.http import registry_router
+
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
+DIGEST = "0123456789abcdef" * 4
+
+
+@dataclass
+class Observer:
+    """Remembers what was committed."""
+
+    name: str = "observer"
+    events: list[AuditEvent] = field(default_factory=list)
+
+    @hookimpl
+    def audit_event(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+@dataclass
+class Service:
+    """The application, a client of it, its database and what it observed."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    database: Any
+    observer: Observer
+
+    async def model(self, name: str = "resnet", **fields: Any) -> dict[str, Any]:
+        """Create a model."""
+        return await self.created("/models", {"name": name, **fields})
+
+    async def version(self, model: str = "resnet", **fields: Any) -> dict[str, Any]:
+        """Create a version."""
+        return await self.created(f"{at(model)}/versions", fields)
+
+    async def created(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST, which must succeed."""
+        answer = await self.client.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def point(self, alias: str, number: int, model: str = "resnet") -> httpx.Response:
+        """PUT an alias."""
+        return await self.client.put(f"{at(model)}/aliases/{alias}", json={"version": number})
+
+
+def at(model: str) -> str:
+    """The path of a model."""
+    return f"/models/{quote(model, safe='')}"
+
+
+@asynccontextmanager
+async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
+    """The model registry with an audit trail on a database."""
+    observer = Observer()
+    hooks = Hooks(AuditTrail(), observer, *plugins)
+    hooks.add(regesta_models, name="models")
+    resources = [found for _, brought in hooks.collect("register_resources") for found in brought]
+    registry = Registry(resources, hooks)
+    app = FastAPI()
+    app.include_router(registry_router(registry))
+    for _, routers in hooks.collect("register_routers", registry=registry):
+        for router in routers:
+            app.include_router(router)
+    await init_beanie(database, document_models=[resource.document for resource in resources])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield Service(app, client, database, observer)
+
+
+async def audited(service: Service) -> list[dict[str, Any]]:
+    """The audit trail, oldest first: action, resource, key."""
+    found = service.database["audit_events"].find({}, {"action": 1, "resource": 1, "key": 1, "_id": 0})
+    return [raw async for raw in found.sort([("time", 1), ("_id", 1)])]
+
+
+# What rules of names, URIs and paths are about, and some that they are not about.
+FULL_ALPHABET = st.sampled_from("ab0fF9._-/\\:%25eE2 \n\t\x00\x7f\x85\u2028\u00a0é模🤖#?&=;+~$^")

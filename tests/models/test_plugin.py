@@ -1,0 +1,109 @@
+"""The plugin as the framework finds it, and what OpenAPI says of it."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import regesta_models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from regesta_models.constraints import AliasName, ArtifactPath, Digest, Label, ModelName, Source
+from tests.models.application import FULL_ALPHABET, Service
+
+from regesta import Hooks
+
+SOURCES = Path(regesta_models.__file__).parent
+
+
+def test_it_is_found_by_its_entry_point() -> None:
+    hooks = Hooks.load(only=["models"])
+    assert hooks.implemented_by("models") == (
+        "prepare_change",
+        "register_resources",
+        "register_routers",
+        "validate_change",
+    )
+    (found,) = hooks.collect("register_resources")
+    assert [resource.name for resource in found[1]] == ["models", "versions"]
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
+def test_it_uses_what_every_plugin_has(path: Path) -> None:
+    """Only packages that name what is public, and nothing below them."""
+    public = {"regesta", "regesta.errors", "regesta.http", "regesta.query", "regesta.schemas", "regesta.workspaces"}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "regesta":
+            assert node.module in public
+            assert not any(name.name.startswith("_") for name in node.names)
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+            assert not node.attr.startswith("_"), ast.unparse(node)
+
+
+@pytest.fixture
+async def openapi(memory_service: Service) -> dict[str, Any]:
+    answer: httpx.Response = await memory_service.client.get("/openapi.json")
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_operations_are_named(openapi: dict[str, Any]) -> None:
+    named = {found["operationId"] for path in openapi["paths"].values() for found in path.values()}
+    assert named >= {
+        *("list_models", "get_model", "create_model", "replace_model", "patch_model", "delete_model"),
+        *("list_versions", "get_version", "create_version", "replace_version", "patch_version", "delete_version"),
+        *("list_aliases", "get_alias", "set_alias", "delete_alias"),
+    }
+
+
+def test_every_answer_of_the_alias_routes_is_declared(openapi: dict[str, Any]) -> None:
+    one = openapi["paths"]["/models/{model}/aliases/{alias}"]
+    assert set(one["put"]["responses"]) == {"200", "201", "400", "404", "409", "413", "415", "422", "503"}
+    assert set(one["get"]["responses"]) == {"200", "304", "400", "404", "422", "503"}
+    assert set(one["delete"]["responses"]) == {"204", "400", "404", "409", "422", "503"}
+    collection = openapi["paths"]["/models/{model}/aliases"]["get"]
+    assert set(collection["responses"]) == {"200", "400", "404", "422", "503"}
+    for operation in (*one.values(), collection):
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400:
+                problem = answer["content"]["application/problem+json"]["schema"]
+                assert resolved(openapi, problem)["title"] == "Problem"
+    for status in ("200", "201"):
+        version = resolved(openapi, one["put"]["responses"][status]["content"]["application/json"]["schema"])
+        assert "aliases" in version["properties"]
+        assert "ETag" in one["put"]["responses"][status]["headers"]
+    body = one["put"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["version"]
+    assert body["additionalProperties"] is False
+    alias = next(found for found in one["get"]["parameters"] if found["name"] == "alias")
+    validator = jsonschema_rs.validator_for(alias["schema"])
+    assert [validator.is_valid(text) for text in ("champion", "latest", "v1", "a b")] == [True, False, False, False]
+
+
+def resolved(openapi: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+TEXTS = [ModelName, Label, Source, ArtifactPath, Digest, AliasName]
+
+
+@pytest.mark.parametrize("kind", TEXTS, ids=["name", "label", "source", "path", "digest", "alias"])
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_the_schema_allows_what_is_accepted(kind: Any, data: st.DataObject) -> None:
+    text = data.draw(st.text(FULL_ALPHABET, max_size=12).map(lambda end: data.draw(st.sampled_from(STARTS)) + end))
+    adapter: TypeAdapter[str] = TypeAdapter(kind)
+    allowed = jsonschema_rs.validator_for(adapter.json_schema()).is_valid(text)
+    try:
+        adapter.validate_python(text)
+    except ValidationError:
+        assert not allowed or "%" in text  # digits that are percent-encoded themselves
+    else:
+        assert allowed
+
+
+STARTS = ["", "", "s3://", "file:", "v", "latest", "..", "a/", "%2e", "a" * 63, " "]

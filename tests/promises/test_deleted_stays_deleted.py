@@ -1,0 +1,43 @@
+"""G6: a deleted document does not come back."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.promises.asgi import Answer, send
+from tests.promises.documents import Account, events, serve, stored
+
+PAIRS, ROUNDS = 25, 200  # fifty racing requests in each of two hundred rounds
+
+
+@pytest.mark.parametrize(("method", "rounds"), [("PUT", ROUNDS // 2), ("PATCH", ROUNDS // 2)])
+async def test_a_delete_that_races_with_a_change_is_final(database: Any, method: str, rounds: int) -> None:
+    app = await serve(database)
+    for round_ in range(rounds):
+        names = [f"r{round_}-{pair}" for pair in range(PAIRS)]
+        created = await asyncio.gather(*(send(app, "POST", "/accounts", {"name": name}) for name in names))
+        assert {answer.status for answer in created} == {201}
+        racing = [
+            send(app, verb, f"/accounts/{name}", None if verb == "DELETE" else {"balance": 5})
+            for index, name in enumerate(names)
+            for verb in ((method, "DELETE") if index % 2 else ("DELETE", method))
+        ]
+        answers = await asyncio.gather(*racing)
+        assert {answer.status for answer in answers} <= {200, 204, 404}
+        assert sum(answer.status == 204 for answer in answers) == PAIRS
+        assert await stored() == []
+    deleted = [event["key"] for event in await events() if event["action"] == "delete"]
+    assert len(deleted) == len(set(deleted)) == rounds * PAIRS
+
+
+async def test_control_an_upsert_brings_it_back(database: Any) -> None:
+    """What Beanie's `save()` does with an instance that was read before the delete."""
+    app = await serve(database)
+    await send(app, "POST", "/accounts", {"name": "a"})
+    loaded = await Account.find_one({"name": "a"})
+    assert loaded is not None
+    answer: Answer = await send(app, "DELETE", "/accounts/a")
+    assert answer.status == 204
+    await loaded.save(ignore_revision=True)
+    assert len(await stored()) == 1

@@ -1,0 +1,126 @@
+"""Links are sent and answered as the id of what they point to; back links are left out."""
+
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from beanie import BackLink, Document, Link
+from beanie.odm.fields import WriteRules
+from bson import DBRef
+from pydantic import Field
+
+from regesta import Immutable
+from regesta.store import collection_of
+
+from .serving import created, keeps, pointers, served
+
+MISSING = "65a000000000000000000001"
+
+
+class Author(Document):
+    name: str
+    books: list[BackLink["Novel"]] = Field(default=[], json_schema_extra={"original_field": "author"})
+
+    class Settings:
+        name = "authors"
+
+
+class Publisher(Document):
+    id: UUID = Field(default_factory=uuid4)
+    city: str
+
+    class Settings:
+        name = "publishers"
+
+
+class Novel(Document):
+    title: str
+    author: Link[Author]
+    editor: Link[Author] | None = None
+    readers: list[Link[Author]] = []
+    publisher: Annotated[Link[Publisher] | None, Immutable] = None
+
+    class Settings:
+        name = "novels"
+        use_revision = True
+
+
+Author.model_rebuild()
+
+
+async def test_a_link_is_an_id_on_the_wire(any_database: Any) -> None:
+    async with served(any_database, Novel, also=[Author, Publisher]) as client:
+        author, publisher = Author(name="a"), Publisher(city="c")
+        await author.insert()
+        await publisher.insert()
+        body = {
+            "title": "t", "author": str(author.id), "editor": None,
+            "readers": [str(author.id), MISSING], "publisher": str(publisher.id),
+        }  # fmt: skip
+        document = await created(client, "/novels", body)
+        assert document == {"id": document["id"], **body}
+        url = f"/novels/{document['id']}"
+        await keeps(client, url, {name: value for name, value in body.items() if value is not None})
+        changed = await client.merge(url, {"editor": MISSING, "readers": [MISSING]})
+        assert changed.json() == {**document, "editor": MISSING, "readers": [MISSING]}
+        appended = await client.operate(url, {"op": "add", "path": "/readers/0", "value": str(author.id)})
+        assert appended.json()["readers"] == [str(author.id), MISSING]
+        assert (await client.merge(url, {"editor": None})).json()["editor"] is None
+        assert pointers(await client.merge(url, {"publisher": str(uuid4())})) == {"/publisher"}
+
+
+async def test_a_link_is_a_reference_in_mongodb(database: Any) -> None:
+    async with served(database, Novel, also=[Author, Publisher]) as client:
+        author = Author(name="a")
+        await author.insert()
+        await created(client, "/novels", {"title": "t", "author": str(author.id), "readers": [str(author.id)]})
+        stored = await collection_of(Novel).find_one({})
+        assert stored["author"] == DBRef("authors", author.id)
+        assert stored["readers"] == [DBRef("authors", author.id)]
+        novel = await Novel.find_one(fetch_links=True)
+        assert novel is not None
+        assert novel.author.name == "a"  # type: ignore[attr-defined]
+
+
+async def test_what_is_no_id_is_refused(any_database: Any) -> None:
+    async with served(any_database, Novel, also=[Author, Publisher]) as client:
+        for wrong in ("x", 1, None, {"id": MISSING, "collection": "authors"}, {"name": "new"}, [MISSING]):
+            assert pointers(await client.post("/novels", json={"title": "t", "author": wrong})) == {"/author"}
+        body = {"title": "t", "author": MISSING, "readers": [MISSING, "x"], "publisher": MISSING}
+        assert pointers(await client.post("/novels", json=body)) == {"/readers/1", "/publisher"}
+
+
+async def test_documents_that_beanie_wrote_with_their_links(any_database: Any) -> None:
+    async with served(any_database, Novel, also=[Author, Publisher]) as client:
+        novel = Novel(title="t", author=Author(name="new"))  # type: ignore[arg-type]
+        await novel.insert(link_rule=WriteRules.WRITE)
+        url = f"/novels/{novel.id}"
+        shown = (await client.get(url)).json()
+        assert shown["author"] == str(novel.author.id)  # type: ignore[attr-defined]
+        assert (await client.merge(url, {"title": "u"})).json() == {**shown, "title": "u"}
+
+
+async def test_links_can_be_filtered_by(database: Any) -> None:
+    async with served(database, Novel, also=[Author, Publisher], filters=["author"]) as client:
+        first = await created(client, "/novels", {"title": "t", "author": MISSING})
+        await created(client, "/novels", {"title": "u", "author": MISSING[:-1] + "2"})
+        found = await client.get(f"/novels?author={MISSING}")
+        assert found.json()["items"] == [first]
+
+
+async def test_a_back_link_is_neither_sent_nor_shown(any_database: Any) -> None:
+    async with served(any_database, Author, also=[Novel, Publisher]) as client:
+        document = await created(client, "/authors", {"name": "a"})
+        assert document == {"id": document["id"], "name": "a"}
+        url = f"/authors/{document['id']}"
+        assert (await client.merge(url, {"name": "b"})).json() == {**document, "name": "b"}
+        assert (await client.put(url, json={"name": "c"})).json() == {**document, "name": "c"}
+        assert pointers(await client.merge(url, {"books": []})) == {"/books"}
+        assert pointers(await client.post("/authors", json={"name": "a", "books": []})) == {"/books"}
+
+
+async def test_a_back_link_is_not_stored(database: Any) -> None:
+    async with served(database, Author, also=[Novel, Publisher]) as client:
+        document = await created(client, "/authors", {"name": "a"})
+        await client.merge(f"/authors/{document['id']}", {"name": "b"})
+        stored = await collection_of(Author).find_one({})
+        assert stored == {"_id": stored["_id"], "name": "b"}
