@@ -68,7 +68,7 @@ class Aliases:
             written = await self._versions.update(caller, (model, str(number)), _with(alias), unit=unit)
             return written, holder is None
 
-        return await self._registry.run("versions", work)
+        return await self._registry.run("versions", work, meets=(str(caller.scope), model))
 
     async def delete(self, caller: Caller, model: str, alias: str) -> None:
         """Take an alias away. Raises NotFound, Unavailable."""
@@ -79,7 +79,7 @@ class Aliases:
                 raise no_alias(alias)
             await self._versions.update(caller, (model, str(holder)), _without(alias), unit=unit)
 
-        await self._registry.run("versions", work)
+        await self._registry.run("versions", work, meets=(str(caller.scope), model))
 
     async def list(self, caller: Caller, model: str) -> dict[str, int]:
         """The number of the version that each alias stands for, all at one moment. Raises NotFound, Unavailable."""
@@ -213,9 +213,9 @@ def version_response(description: str) -> dict[str, Any]:
 
 
 def problems(*errors: type[ProblemError]) -> dict[int | str, dict[str, Any]]:
-    """These errors in OpenAPI."""
+    """These errors in OpenAPI, by reference: FastAPI would say that a `model` is application/json."""
     content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
-    return {error.status: {"description": error.title, "model": Problem, "content": content} for error in errors}
+    return {error.status: {"description": error.title, "content": content} for error in errors}
 
 
 def _with(alias: str) -> Callable[[Stored[Version], Version], Version]:

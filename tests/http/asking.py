@@ -19,8 +19,8 @@ PROBLEM = "application/problem+json"
 
 MEMBERS = {"type", "title", "status", "detail", "code", "instance", "errors"}
 LEAKS = re.compile(
-    r"hush|Traceback|File \"|<class|object at 0x|\bE11000|mongo|bson|beanie|pydantic|sys\.|Error\(|\bNone\b",
-    re.IGNORECASE,
+    r"(?i:hush|Traceback|File \"|<class|object at 0x|E11000|mongo|bson|beanie|pydantic|sys\.|Error\()"
+    r"|(?<!-)\bNone\b|\bTrue\b"
 )
 
 Headers = Mapping[str, str] | Sequence[tuple[str | bytes, str | bytes]]
@@ -85,7 +85,9 @@ class Api:
     async def ask(self, method: str, target: str | bytes, content: Body = b"", headers: Headers = ()) -> httpx.Response:
         return await ask(self.app, method, target, content, headers)
 
-    async def send(self, method: str, target: str, content: bytes | str, media: str = JSON, **more: str) -> httpx.Response:
+    async def send(
+        self, method: str, target: str, content: bytes | str, media: str = JSON, **more: str
+    ) -> httpx.Response:
         body = content if isinstance(content, bytes) else content.encode()
         return await self.ask(method, target, body, {"content-type": media, **more})
 
@@ -97,12 +99,13 @@ class Api:
             found[document.__name__] = await collection.find({}).sort("_id", 1).to_list(None)
         return found
 
-    async def refuses(
+    async def refuses(  # noqa: PLR0917 - what was asked, after what is expected
         self,
         status: int,
         code: str,
         method: str,
         target: str | bytes,
+        /,
         content: Body = b"",
         headers: Headers = (),
         *,

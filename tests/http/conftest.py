@@ -48,7 +48,7 @@ async def shared_database(mongod_uri: str) -> AsyncIterator[Any]:
 async def library(shared_database: Any) -> Api:
     app = FastAPI()
     filters = ["isbn", "title", "year", "author.name", "tags", "published", "rating"]
-    sorts = ["isbn", "title", "year", "rating", "published"]
+    sorts = ["isbn", "title", "year", "rating", "published", "id"]
     app.include_router(crud_router(Book, key="isbn", hooks=Hooks(WITNESS), filters=filters, sorts=sorts))
     app.include_router(crud_router(Note, require_if_match=True))
     app.include_router(crud_router(Loan))

@@ -51,7 +51,7 @@ class Note(Document):
 class Loan(Document):
     """Its key is a UUID."""
 
-    id: UUID = Field(default_factory=uuid4)
+    id: UUID = Field(default_factory=uuid4)  # type: ignore[assignment]
     days: int = 7
 
     class Settings:

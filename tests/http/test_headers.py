@@ -13,8 +13,24 @@ ACCEPTED = {"POST": JSON, "PUT": JSON, "PATCH": f"{MERGE}, {PATCH}"}
 TARGETS = {"POST": "/books", "PUT": "/books/seed", "PATCH": "/books/seed"}
 
 NOT_ACCEPTED = [
-    *(None, "", "text/plain", "text/json", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data"),
-    *("application/problem+json", "application/vnd.api+json", "application/*", "*/*", "json", "application/", "application"),
+    *(
+        None,
+        "",
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ),
+    *(
+        "application/problem+json",
+        "application/vnd.api+json",
+        "application/*",
+        "*/*",
+        "json",
+        "application/",
+        "application",
+    ),
     *("application/json-seq", "application/jsonx", "application/bson", "; charset=utf-8", "application/jsön", "\xff"),
     *("application/octet-stream", "application/json, text/plain", "text/plain, application/json", "application/json/x"),
 ]
@@ -34,7 +50,9 @@ async def refused(api: Api, method: str, headers: Headers) -> None:
     assert accept == ACCEPTED[method]
 
 
-@pytest.mark.parametrize(("method", "media"), [("POST", MERGE), ("POST", PATCH), ("PUT", MERGE), ("PUT", PATCH), ("PATCH", JSON)])
+@pytest.mark.parametrize(
+    ("method", "media"), [("POST", MERGE), ("POST", PATCH), ("PUT", MERGE), ("PUT", PATCH), ("PATCH", JSON)]
+)
 async def test_the_media_type_of_another_method(api: Api, method: str, media: str) -> None:
     await refused(api, method, {"content-type": media})
 
@@ -52,7 +70,14 @@ async def test_another_charset(api: Api, method: str, charset: str) -> None:
 
 @pytest.mark.parametrize(
     "media",
-    [f"{JSON}; charset=utf-8", f"{JSON};charset=UTF-8", f'{JSON}; charset="utf-8"', "Application/JSON", f"{JSON} ", f"{JSON}; v=1"],
+    [
+        f"{JSON}; charset=utf-8",
+        f"{JSON};charset=UTF-8",
+        f'{JSON}; charset="utf-8"',
+        "Application/JSON",
+        f"{JSON} ",
+        f"{JSON}; v=1",
+    ],
 )
 async def test_the_same_media_type(api: Api, media: str) -> None:
     assert (await api.ask("POST", "/books", NEW, {"content-type": media})).status_code == 201
@@ -66,7 +91,9 @@ async def test_two_media_types(api: Api, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "identity, gzip", "gzip, identity", "unknown", ""])
+@pytest.mark.parametrize(
+    "coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "identity, gzip", "gzip, identity", "unknown", ""]
+)
 async def test_a_content_coding(api: Api, method: str, coding: str) -> None:
     headers = {"content-type": MERGE if method == "PATCH" else JSON, "content-encoding": coding}
     content = NEW if method == "POST" else CHANGED
@@ -81,7 +108,9 @@ async def test_two_content_codings(api: Api) -> None:
     assert (await api.ask("POST", "/books", NEW, fine)).status_code == 201
 
 
-@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip", "true-client-ip", "x-client-ip"])
+@pytest.mark.parametrize(
+    "header", ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip", "true-client-ip", "x-client-ip"]
+)
 async def test_a_client_cannot_name_its_address(api: Api, witness: Witness, header: str) -> None:
     value = "for=203.0.113.9" if header == "forwarded" else "203.0.113.9"
     answer = await api.ask("POST", "/books", NEW, {"content-type": JSON, header: value, "x-forwarded-host": "evil"})
@@ -93,7 +122,19 @@ async def test_a_client_cannot_name_its_address(api: Api, witness: Witness, head
 @pytest.mark.parametrize(
     "sent",
     [
-        *(b"a\r\nSet-Cookie: x=1", b"a\nb", b"a\rb", b"abc\n", b"\n", b"", b"a b", b"a\tb", b"a\x00b", b"\xff", b"x" * 129),
+        *(
+            b"a\r\nSet-Cookie: x=1",
+            b"a\nb",
+            b"a\rb",
+            b"abc\n",
+            b"\n",
+            b"",
+            b"a b",
+            b"a\tb",
+            b"a\x00b",
+            b"\xff",
+            b"x" * 129,
+        ),
         *(b"<script>", b"a,b", b'"a"', b"a;b", b"\x1b[31m", b"%0d%0a x", b"${jndi:ldap://x}"),
     ],
 )
@@ -116,8 +157,21 @@ async def test_a_harmless_request_id(api: Api, witness: Witness, sent: str) -> N
 @pytest.mark.parametrize(
     ("prefer", "total"),
     [
-        *(("count=exact", 1), ("count=estimated", 1), ("Count=Exact", 1), ('count="exact"', 1), ("respond-async, count=exact", 1)),
-        *(("count=exact; x=1", 1), ("count", None), ("count=", None), ("count=all", None), ("", None), ("\xff=\xff", None)),
+        *(
+            ("count=exact", 1),
+            ("count=estimated", 1),
+            ("Count=Exact", 1),
+            ('count="exact"', 1),
+            ("respond-async, count=exact", 1),
+        ),
+        *(
+            ("count=exact; x=1", 1),
+            ("count", None),
+            ("count=", None),
+            ("count=all", None),
+            ("", None),
+            ("\xff=\xff", None),
+        ),
         *((",,;;==", None), ("count=exact=1", None)),
     ],
 )
@@ -125,4 +179,6 @@ async def test_prefer(api: Api, prefer: str, total: int | None) -> None:
     answer = await api.ask("GET", "/books", b"", {"prefer": prefer})
     assert answer.status_code == 200
     assert answer.json().get("total") == total
-    assert (await api.ask("GET", "/books?year=1", b"", {"prefer": prefer})).json().get("total") == (None if total is None else 0)
+    assert (await api.ask("GET", "/books?year=1", b"", {"prefer": prefer})).json().get("total") == (
+        None if total is None else 0
+    )

@@ -96,21 +96,23 @@ UNSTORABLE: list[tuple[str, str, str, str]] = [
 
 @pytest.mark.parametrize(("method", "url", "media"), WAYS)
 @pytest.mark.parametrize(("code", "body"), [pytest.param(*case[1:], id=case[0]) for case in UNREADABLE])
-async def test_what_cannot_be_read(api: Api, code: str, body: bytes, method: str, url: str, media: str) -> None:
+async def test_what_cannot_be_read(api: Api, *, code: str, body: bytes, method: str, url: str, media: str) -> None:
     await api.refuses(400, code, method, url, body, {"content-type": media}, pointers=[])
 
 
 @pytest.mark.parametrize(("method", "url", "media"), WAYS)
 @pytest.mark.parametrize(("value", "pointer", "kind"), [pytest.param(*case[1:], id=case[0]) for case in UNSTORABLE])
 async def test_what_no_document_may_hold(
-    api: Api, value: str, pointer: str, kind: str, method: str, url: str, media: str
+    api: Api, *, value: str, pointer: str, kind: str, method: str, url: str, media: str
 ) -> None:
     isbn = '"isbn": "n", ' if method == "POST" else ""
     body, at = f'{{{isbn}"title": "T", "meta": {value}}}', "/meta"
     if media == PATCH:
         body, at = f'[{{"op": "replace", "path": "/meta", "value": {value}}}]', "/0/value"
     # What cannot be shown as UTF-8 is shown escaped.
-    answer = await api.refuses(422, "INVALID", method, url, body.encode(), {"content-type": media}, pointers=[at + pointer])
+    answer = await api.refuses(
+        422, "INVALID", method, url, body.encode(), {"content-type": media}, pointers=[at + pointer]
+    )
     assert [issue["type"] for issue in answer.json()["errors"]] == [kind]
 
 

@@ -89,7 +89,7 @@ async def test_operations(api: Api, operations: list[dict[str, Any]], path: str,
         ("PATCH_CONFLICT", op("add", "/a/1e0", 1)),
         ("PATCH_CONFLICT", op("add", "/a/+1", 1)),
         ("PATCH_CONFLICT", op("add", "/a/x", 1)),
-        ("PATCH_CONFLICT", op("add", "/a/١", 1)),
+        ("PATCH_CONFLICT", op("add", "/a/\u0661", 1)),
         ("PATCH_CONFLICT", op("add", "/a/" + "9" * 5000, 1)),
         ("PATCH_CONFLICT", op("add", "/a//", 1)),
         ("PATCH_CONFLICT", op("add", "/missing/x", 1)),
@@ -117,7 +117,7 @@ async def test_what_does_not_fit(api: Api, code: str, operation: dict[str, Any])
 @pytest.mark.parametrize(
     ("operation", "pointer"),
     [
-        *((value, "/0") for value in (None, 1, "add", [], True)),
+        *((wrong, "/0") for wrong in (None, 1, "add", [], True)),
         ({}, "/0/op"),
         ({"path": "/title", "value": 1}, "/0/op"),
         ({"op": None, "path": "/title", "value": 1}, "/0/op"),
@@ -142,12 +142,19 @@ async def test_what_does_not_fit(api: Api, code: str, operation: dict[str, Any])
         ({"op": "add", "path": "/", "value": 1}, "/0/path"),
         ({"op": "add", "path": "/unknown", "value": 1}, "/0/path"),
         ({"op": "remove", "path": "/unknown/x"}, "/0/path"),
-        *(({"op": "replace", "path": f"/{name}", "value": 1}, "/0/path") for name in ("added_at", "id", "_id", "revision_id")),
+        *(
+            ({"op": "replace", "path": f"/{name}", "value": 1}, "/0/path")
+            for name in ("added_at", "id", "_id", "revision_id")
+        ),
         ({"op": "remove", "path": "/added_at"}, "/0/path"),
         ({"op": "move", "path": "/title", "from": "/added_at"}, "/0/from"),
         ({"op": "copy", "path": "/added_at", "from": "/title"}, "/0/path"),
         *(({"op": "test", "path": f"/{name}", "value": "hush"}, "/0/path") for name in ("secret", "pin", "secret/0")),
-        *(({"op": word, "from": f"/{name}", "path": "/title"}, "/0/from") for word in ("copy", "move") for name in ("secret", "pin")),
+        *(
+            ({"op": word, "from": f"/{name}", "path": "/title"}, "/0/from")
+            for word in ("copy", "move")
+            for name in ("secret", "pin")
+        ),
         ({"op": "replace", "path": "/shelf", "value": "B"}, "/shelf"),
         ({"op": "replace", "path": "/isbn", "value": "B"}, "/isbn"),
         ({"op": "copy", "from": "/title", "path": "/isbn"}, "/isbn"),

@@ -29,7 +29,7 @@ APPENDIX: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("original", "patch", "result"), APPENDIX, ids=lambda value: json.dumps(value))
+@pytest.mark.parametrize(("original", "patch", "result"), APPENDIX, ids=json.dumps)
 async def test_the_appendix_below_a_field(api: Api, original: Any, patch: Any, result: Any) -> None:
     created = await api.send("POST", "/cards", json.dumps({"name": "c", "value": original}))
     assert created.status_code == 201, created.text
@@ -40,7 +40,9 @@ async def test_the_appendix_below_a_field(api: Api, original: Any, patch: Any, r
 
 
 @pytest.mark.parametrize(
-    ("original", "patch", "result"), [case for case in APPENDIX if all(isinstance(part, dict) for part in case)], ids=json.dumps
+    ("original", "patch", "result"),
+    [case for case in APPENDIX if all(isinstance(part, dict) for part in case)],
+    ids=json.dumps,
 )
 async def test_the_appendix_on_a_document(api: Api, original: Any, patch: Any, result: Any) -> None:
     created = await api.send("POST", "/cards", json.dumps({"name": "c", **original}))
@@ -63,14 +65,22 @@ async def test_null_takes_a_field_back_to_its_default(api: Api) -> None:
 
 
 async def test_below_a_field(api: Api) -> None:
-    answer = await api.send("PATCH", "/books/seed", '{"author": {"age": 9}, "meta": {"k": null, "n": {"a": null, "b": 1}}}', MERGE)
+    answer = await api.send(
+        "PATCH", "/books/seed", '{"author": {"age": 9}, "meta": {"k": null, "n": {"a": null, "b": 1}}}', MERGE
+    )
     assert answer.json()["author"] == {"name": "n", "age": 9}
     assert answer.json()["meta"] == {"n": {"b": 1}}
 
 
 async def test_nothing_changes_nothing(api: Api) -> None:
     before, etag = await api.stored(), (await api.ask("GET", "/books/seed")).headers["etag"]
-    for body in ("{}", '{"title": "Seed"}', '{"meta": {}}', '{"meta": {"k": 1, "gone": null}}', '{"author": {"name": "n"}}'):
+    for body in (
+        "{}",
+        '{"title": "Seed"}',
+        '{"meta": {}}',
+        '{"meta": {"k": 1, "gone": null}}',
+        '{"author": {"name": "n"}}',
+    ):
         answer = await api.send("PATCH", "/books/seed", body, MERGE)
         assert (answer.status_code, answer.headers["etag"]) == (200, etag)
     assert await api.stored() == before

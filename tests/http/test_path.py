@@ -18,7 +18,9 @@ WAYS = [
 ]
 
 
-async def refused(api: Api, status: int, code: str, way: str, path: bytes, content: bytes, headers: dict[str, str]) -> None:
+async def refused(
+    api: Api, status: int, code: str, path: bytes, *, way: str, content: bytes, headers: dict[str, str]
+) -> None:
     method, _, query = way.partition("?")
     await api.refuses(status, code, method, path + b"?" + query.encode(), content, headers)
 
@@ -26,13 +28,15 @@ async def refused(api: Api, status: int, code: str, way: str, path: bytes, conte
 @pytest.mark.parametrize(("way", "content", "headers"), WAYS)
 @pytest.mark.parametrize("key", [b"%ff", b"a%ff", b"%c3%28", b"%ed%a0%80", b"%c0%ae%c0%ae", b"%e2%82"])
 async def test_what_is_not_utf8(api: Api, key: bytes, way: str, content: bytes, headers: dict[str, str]) -> None:
-    await refused(api, 400, "INVALID_PATH", way, b"/books/" + key, content, headers)
+    await refused(api, 400, "INVALID_PATH", b"/books/" + key, way=way, content=content, headers=headers)
 
 
 @pytest.mark.parametrize(("way", "content", "headers"), WAYS)
 @pytest.mark.parametrize("key", [b"seed%0a", b"seed%0A", b"seed%00", b"%00", b"seed%00x", b"a%00b"])
-async def test_what_is_no_part_of_a_key(api: Api, key: bytes, way: str, content: bytes, headers: dict[str, str]) -> None:
-    await refused(api, 404, "NOT_FOUND", way, b"/books/" + key, content, headers)
+async def test_what_is_no_part_of_a_key(
+    api: Api, key: bytes, way: str, content: bytes, headers: dict[str, str]
+) -> None:
+    await refused(api, 404, "NOT_FOUND", b"/books/" + key, way=way, content=content, headers=headers)
 
 
 @pytest.mark.parametrize(("way", "content", "headers"), WAYS)
@@ -46,7 +50,9 @@ async def test_an_encoded_separator(api: Api, key: bytes, way: str, content: byt
     assert await api.stored() == before
 
 
-@pytest.mark.parametrize("key", [".", "..", "...", "%2e%2e", "seed%20", "%20seed", "SEED", "seed;x=1", "$ne", "[$ne]", "%7B%22$ne%22:1%7D"])
+@pytest.mark.parametrize(
+    "key", [".", "..", "...", "%2e%2e", "seed%20", "%20seed", "SEED", "seed;x=1", "$ne", "[$ne]", "%7B%22$ne%22:1%7D"]
+)
 async def test_another_key(api: Api, key: str) -> None:
     for method, content, headers in (("GET", b"", {}), ("PATCH", BODY, {"content-type": MERGE}), ("DELETE", b"", {})):
         await api.refuses(404, "NOT_FOUND", method, f"/books/{key}", content, headers)
@@ -56,9 +62,26 @@ async def test_another_key(api: Api, key: str) -> None:
 @pytest.mark.parametrize(
     ("collection", "keys"),
     [
-        ("notes", ["x", "1", "65a00000000000000000000", "65a0000000000000000000010", "65A00000000000000000000G", "null", "true"]),
-        ("loans", ["x", "1", "6a1b2c3d00004000800000000000001", "6a1b2c3d-0000-4000-8000-00000000000g", "{6a1b2c3d}", "null"]),
-        ("seats", ["x", "1.0", "01", "+1", "-0", "1e3", " 1", "1_0", "%D9%A1", "9223372036854775808", "9" * 5000, "true"]),
+        (
+            "notes",
+            [
+                "x",
+                "1",
+                "65a00000000000000000000",
+                "65a0000000000000000000010",
+                "65A00000000000000000000G",
+                "null",
+                "true",
+            ],
+        ),
+        (
+            "loans",
+            ["x", "1", "6a1b2c3d00004000800000000000001", "6a1b2c3d-0000-4000-8000-00000000000g", "{6a1b2c3d}", "null"],
+        ),
+        (
+            "seats",
+            ["x", "1.0", "01", "+1", "-0", "1e3", " 1", "1_0", "%D9%A1", "9223372036854775808", "9" * 5000, "true"],
+        ),
     ],
 )
 async def test_what_can_be_no_key(api: Api, collection: str, keys: list[str], way: bytes) -> None:
@@ -72,7 +95,9 @@ async def test_what_can_be_no_key(api: Api, collection: str, keys: list[str], wa
         await api.refuses(422, "INVALID", way.decode(), target, b"", headers, locs=[("path", singular)])
 
 
-@pytest.mark.parametrize("key", ["ü", "日本", "a b", "a%b", "a?b", "a#b", "a&b=c", 'a"b', "a\\b", "\U0001f600", "x:y", "%41"])
+@pytest.mark.parametrize(
+    "key", ["ü", "日本", "a b", "a%b", "a?b", "a#b", "a&b=c", 'a"b', "a\\b", "\U0001f600", "x:y", "%41"]
+)
 async def test_a_strange_key_is_found(api: Api, key: str) -> None:
     path = f"/books/{quote(key, safe='')}"
     created = await api.ask("PUT", f"{path}?allow_missing=true", BODY, {"content-type": JSON})
@@ -82,7 +107,9 @@ async def test_a_strange_key_is_found(api: Api, key: str) -> None:
     assert found.content == created.content
     assert (await api.ask("GET", path)).content == created.content
     assert (await api.ask("DELETE", path)).status_code == 204
-    posted = await api.ask("POST", "/books", f'{{"isbn": {quote_json(key)}, "title": "T"}}'.encode(), {"content-type": JSON})
+    posted = await api.ask(
+        "POST", "/books", f'{{"isbn": {quote_json(key)}, "title": "T"}}'.encode(), {"content-type": JSON}
+    )
     assert (await api.ask("GET", posted.headers["location"])).content == posted.content
     await api.refuses(404, "NOT_FOUND", "DELETE", f"{path}x")
 
@@ -127,7 +154,15 @@ async def test_overridden_methods_are_ignored(api: Api, headers: dict[str, str])
 
 @pytest.mark.parametrize(
     "target",
-    ["/books/seed", "/books", "/books?sort=-title&include=etag", "/books/missing", "/books?x=1", "/notes/x", "/books/seed?fields=title"],
+    [
+        "/books/seed",
+        "/books",
+        "/books?sort=-title&include=etag",
+        "/books/missing",
+        "/books?x=1",
+        "/notes/x",
+        "/books/seed?fields=title",
+    ],
 )
 async def test_head_is_get_without_the_body(api: Api, target: str) -> None:
     got, head = await api.ask("GET", target), await api.ask("HEAD", target)
@@ -153,7 +188,9 @@ async def test_a_trailing_slash(api: Api, path: str) -> None:
     assert await api.stored() == before
 
 
-@pytest.mark.parametrize("path", ["/book", "/books/seed/title", "/books/seed/title/x", "//books", "/BOOKS", "/books//seed", "/books%0a", "/"])
+@pytest.mark.parametrize(
+    "path", ["/book", "/books/seed/title", "/books/seed/title/x", "//books", "/BOOKS", "/books//seed", "/books%0a", "/"]
+)
 async def test_an_unknown_path(api: Api, path: str) -> None:
     before = await api.stored()
     for method in ("GET", "PUT", "DELETE"):

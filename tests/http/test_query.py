@@ -10,8 +10,26 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UNKNOWN = [
     *("title[$ne]=x", "title[$gt]=", "title%5B%24ne%5D=x", "title.$ne=x", "$where=1", "%24where=1", "$or=1", "$expr=1"),
-    *("unknown=1", "Title=x", "title__regex=x", "title__ne__ne=x", "title__=x", "__proto__=1", "title__$ne=x", "=x", "x"),
-    *("secret=hush", "secret__exists=true", "pin=hush", "pin__prefix=h", "revision_id=x", "_id=x", "added_at__gt=2020-01-01"),
+    *(
+        "unknown=1",
+        "Title=x",
+        "title__regex=x",
+        "title__ne__ne=x",
+        "title__=x",
+        "__proto__=1",
+        "title__$ne=x",
+        "=x",
+        "x",
+    ),
+    *(
+        "secret=hush",
+        "secret__exists=true",
+        "pin=hush",
+        "pin__prefix=h",
+        "revision_id=x",
+        "_id=x",
+        "added_at__gt=2020-01-01",
+    ),
     *("meta.k=1", "author.age=3", "shelf=A", "author=n", "skip=10", "offset=10", "page=2", "limit=5", "pipeline=[]"),
     *("filter=year%3D1999", "expand=author", "validate_only=true", "title%00=x", "title =x", "title%20=x", "tïtle=x"),
 ]
@@ -41,7 +59,7 @@ async def test_an_unknown_parameter(api: Api, query: str) -> None:
     [("x=1", "x"), ("title=x", "title"), ("page_size=1", "page_size"), ("validate_onyl=true", "validate_onyl")],
 )
 async def test_an_unknown_parameter_of_every_operation(
-    api: Api, method: str, target: str, content: bytes, media: str, query: str, loc: str
+    api: Api, *, method: str, target: str, content: bytes, media: str, query: str, loc: str
 ) -> None:
     headers = {"content-type": media} if media else {}
     await api.refuses(422, "INVALID", method, f"{target}?{query}", content, headers, locs=[("query", loc)])
@@ -50,7 +68,13 @@ async def test_an_unknown_parameter_of_every_operation(
 @pytest.mark.parametrize(
     "query",
     [
-        *("title=a&title=b", "title=a&title=a", "page_size=1&page_size=2", "sort=title&sort=year", "page_token=a&page_token=b"),
+        *(
+            "title=a&title=b",
+            "title=a&title=a",
+            "page_size=1&page_size=2",
+            "sort=title&sort=year",
+            "page_token=a&page_token=b",
+        ),
         *("fields=title&fields=year", "year__gt=1&year__gt=2", "title=a&%74itle=b", "include=etag&include=etag"),
     ],
 )
@@ -62,7 +86,16 @@ async def test_a_repeated_parameter(api: Api, query: str) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        *(b"title=%ff", b"title=%", b"title=%4", b"title=%zz", b"%ff=1", b"title=%c3%28", b"title=%ed%a0%80", b"title=\xff"),
+        *(
+            b"title=%ff",
+            b"title=%",
+            b"title=%4",
+            b"title=%zz",
+            b"%ff=1",
+            b"title=%c3%28",
+            b"title=%ed%a0%80",
+            b"title=\xff",
+        ),
         *(b"title=%c0%af", b"title=%e2%82", b"title=%u0041", b"page_token=%fe"),
     ],
 )
@@ -73,14 +106,51 @@ async def test_broken_encoding(api: Api, query: bytes) -> None:
 
 WRONG = {
     "page_size": ["0", "-1", "1.5", "abc", "", "+1", "1e3", "0x10", " 1", "1 ", "१", "00", "1_0", "true", "NaN"],
-    "year": ["abc", "", "1.0", "true", "9223372036854775808", "9" * 5000, "+1999", "1999 ", "0x7cf", "NaN", "{}", "$year"],
+    "year": [
+        "abc",
+        "",
+        "1.0",
+        "true",
+        "9223372036854775808",
+        "9" * 5000,
+        "+1999",
+        "1999 ",
+        "0x7cf",
+        "NaN",
+        "{}",
+        "$year",
+    ],
     "year__in": ["x", "1999,2000"],
     "rating": ["NaN", "Infinity", "1e999", "abc", ".5", "1."],
     "published": ["yesterday", "2024-13-01T00:00:00Z", "2024-01-01", "1700000000", "10000-01-01T00:00:00Z"],
     "year__exists": ["1", "yes", "True", ""],
     "title": ["%00", "a%00b", "x" * 1001],
-    "sort": ["secret", "-pin", "added_at", "meta", "unknown", "", "title,", "title,-title", "--title", "$natural", "tags"],
-    "fields": ["secret", "pin", "title,secret", "unknown", "", "title,", "$title", "revision_id", "_id", "meta.k", "tags.0"],
+    "sort": [
+        "secret",
+        "-pin",
+        "added_at",
+        "meta",
+        "unknown",
+        "",
+        "title,",
+        "title,-title",
+        "--title",
+        "$natural",
+        "tags",
+    ],
+    "fields": [
+        "secret",
+        "pin",
+        "title,secret",
+        "unknown",
+        "",
+        "title,",
+        "$title",
+        "revision_id",
+        "_id",
+        "meta.k",
+        "tags.0",
+    ],
     "include": ["", "secret", "etag,etag"],
 }
 

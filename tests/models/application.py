@@ -7,14 +7,20 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import regesta_models
+import pytest
 from beanie import init_beanie
 from fastapi import FastAPI
 from hypothesis import strategies as st
 
+import regesta_models
 from regesta import AuditEvent, Hooks, Registry, hookimpl
 from regesta.audit import AuditTrail
 from regesta.http import registry_router
+
+# Beanie 1.30 asks an instance for `model_fields`, where it stores a model within a document.
+OLD_BEANIE = pytest.mark.filterwarnings(
+    "ignore:Accessing the 'model_fields' attribute on the instance is deprecated:DeprecationWarning:beanie"
+)
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 DIGEST = "0123456789abcdef" * 4

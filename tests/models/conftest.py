@@ -1,22 +1,26 @@
 """The model registry on a real mongod, and in memory for what needs no transactions."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.models.application import Service, serve
+from tests.models.application import OLD_BEANIE, Service, serve
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these tests store models within documents."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(OLD_BEANIE)
 
 
 @pytest.fixture
-def plugins() -> tuple[object, ...]:
-    """Further plugins: a test module may bring its own."""
-    return ()
-
-
-@pytest.fixture
-async def service(database: Any, plugins: tuple[object, ...]) -> AsyncIterator[Service]:
+async def service(database: Any) -> AsyncIterator[Service]:
     """On a real mongod."""
-    async with serve(database, *plugins) as opened:
+    async with serve(database) as opened:
         yield opened
 
 

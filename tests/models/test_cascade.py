@@ -1,9 +1,9 @@
 """Deleting a model: alone only when it is empty, else together with its versions."""
 
 import asyncio
+from typing import Any
 
-import pytest
-from tests.models.application import Service, at, audited
+from tests.models.application import Service, at, audited, serve
 
 from regesta import Change, Conflict, hookimpl
 
@@ -60,28 +60,27 @@ class Keeper:
     name = "keeper"
 
     @hookimpl
-    def validate_change(self, change: Change) -> None:  # type: ignore[type-arg]
+    def validate_change(self, change: Change[Any]) -> None:
         if change.resource == "versions" and change.after is None and change.key == "2":
             raise Conflict("version 2 is under seal")
 
 
-@pytest.fixture
-def plugins() -> tuple[object, ...]:
-    return (Keeper(),)
-
-
-async def test_all_or_none(service: Service) -> None:
-    await service.model()
-    for _ in range(3):
-        await service.version()
-    before = await audited(service)
-    refused = await service.client.delete(at("resnet"), params={"cascade": "true"})
-    assert refused.status_code == 409
-    assert (await count(service, "models"), await count(service, "versions")) == (1, 3)
-    assert await audited(service) == before
+async def test_all_or_none(database: Any) -> None:
+    async with serve(database, Keeper()) as service:
+        await service.model()
+        for _ in range(3):
+            await service.version()
+        before = await audited(service)
+        refused = await service.client.delete(at("resnet"), params={"cascade": "true"})
+        assert refused.status_code == 409
+        assert (await count(service, "models"), await count(service, "versions")) == (1, 3)
+        assert await audited(service) == before
 
 
 async def test_no_version_outlives_its_model(service: Service) -> None:
+    # Motor does not start again where MongoDB refuses a commit, as it may while a collection is being created.
+    await service.model("first")
+    await service.version("first")
     for attempt in range(10):
         name = f"model {attempt}"
         await service.model(name)
@@ -91,4 +90,4 @@ async def test_no_version_outlives_its_model(service: Service) -> None:
         )
         assert (created.status_code, deleted.status_code) in {(201, 204), (404, 204)}
         assert (await service.client.get(at(name))).status_code == 404
-    assert await count(service, "versions") == 0
+    assert await count(service, "versions") == 1

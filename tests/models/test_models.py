@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from regesta_models.constraints import ModelName
 from tests.models.application import MERGE_PATCH, Service, at
+
+from regesta_models.constraints import ModelName
 
 NAMES: TypeAdapter[str] = TypeAdapter(ModelName)
 

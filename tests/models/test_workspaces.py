@@ -79,12 +79,12 @@ async def test_a_model_of_the_same_name_does_not_open_another_workspaces_version
         await client.post("/models", json={"name": "resnet"}, headers=headers)
     await client.post("/models/resnet/versions", json={}, headers=OURS)
     assert (await client.get("/models/resnet/versions", headers=THEIRS)).json()["items"] == []
-    for method, path, more in (
-        ("GET", "/models/resnet/versions/1", {}),
-        ("DELETE", "/models/resnet/versions/1", {}),
-        ("PUT", "/models/resnet/aliases/champion", {"json": {"version": 1}}),
+    for method, path, body in (
+        ("GET", "/models/resnet/versions/1", None),
+        ("DELETE", "/models/resnet/versions/1", None),
+        ("PUT", "/models/resnet/aliases/champion", {"version": 1}),
     ):
-        assert (await client.request(method, path, headers=THEIRS, **more)).status_code == 404
+        assert (await client.request(method, path, headers=THEIRS, json=body)).status_code == 404
     assert (await client.delete("/models/resnet?cascade=true", headers=THEIRS)).status_code == 204
     assert (await client.get("/models/resnet/versions/1", headers=OURS)).status_code == 200
 

@@ -60,7 +60,9 @@ async def created(client: Client, url: str, body: Any) -> dict[str, Any]:
     found = await seen_alike(client, answer.headers["location"], answer)
     listed = await client.get(url, params={"include": "etag"})
     assert listed.status_code == 200, listed.text
-    index = [answer.headers["location"].endswith(f"/{quote(str(item['id']), safe='')}") for item in listed.json()["items"]]
+    index = [
+        answer.headers["location"].endswith(f"/{quote(str(item['id']), safe='')}") for item in listed.json()["items"]
+    ]
     if any(index):
         position = index.index(True)
         assert listed.json()["items"][position] == found

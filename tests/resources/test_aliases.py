@@ -111,7 +111,9 @@ async def test_a_serialization_alias_is_what_clients_see(any_database: Any) -> N
         assert pointers(await client.merge(url, {"total_size": "2"})) == {"/total_size"}
 
 
-@pytest.mark.parametrize(("document_class", "path", "name"), [(InOnly, "/in_onlies", "totalSize"), (Choices, "/choices", "size")])
+@pytest.mark.parametrize(
+    ("document_class", "path", "name"), [(InOnly, "/in_onlies", "totalSize"), (Choices, "/choices", "size")]
+)
 async def test_a_validation_alias_is_what_clients_send(
     any_database: Any, document_class: type[Document], path: str, name: str
 ) -> None:

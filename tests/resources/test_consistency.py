@@ -1,5 +1,6 @@
 """What a write answers, a read answers; an ETag changes with each change and with nothing else."""
 
+import json
 from typing import Any
 
 import pytest
@@ -134,8 +135,8 @@ async def test_types_that_python_takes_for_equal_are_told_apart(any_database: An
     async with served(any_database, Loose, name="loose") as client:
         url = f"/loose/{(await created(client, '/loose', {'value': 1}))['id']}"
         seen = {(await client.get(url)).headers["etag"]}
-        for value, text in ((True, "true"), (1.0, "1.0"), ("1", '"1"'), ([1], "[1]"), ([True], "[true]"), ({"a": 0}, '{"a":0}'),
-                            ({"a": False}, '{"a":false}'), ({}, "{}"), ([], "[]"), (None, "null")):  # fmt: skip
+        for value in (True, 1.0, "1", [1], [True], {"a": 0}, {"a": False}, {}, [], None):
+            text = json.dumps(value, separators=(",", ":"))
             answer = await client.operate(url, {"op": "replace", "path": "/value", "value": value})
             assert answer.text.endswith(f'"value":{text}}}'), answer.text
             await seen_alike(client, url, answer)

@@ -57,8 +57,9 @@ DOCUMENTS: list[type[Document]] = [Book, Revised, Computed]
 GOOD = {"isbn": "x", "title": "t"}
 WRONG: list[Any] = [
     *("text", 5, 1.5, float("nan"), True, None, [], {}, [None], {"a": {"b": [1]}}, [[{}]], b"\xff\xfe", ObjectId()),
-    *(Decimal128("NaN"), Decimal128("1.5"), Regex("a"), Timestamp(1, 1), datetime(2024, 1, 1, tzinfo=UTC), Int64(2**62)),
-    *(DBRef("books", 1), DBRef("books", {"a": 1}), Code("x"), MaxKey(), Binary(b"ab", 3), Binary(b"0" * 16, 4), [{"size": "x"}]),
+    *(Decimal128("NaN"), Decimal128("1.5"), Regex("a"), Timestamp(1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
+    *(DBRef("books", 1), DBRef("books", {"a": 1}), Code("x"), MaxKey(), Binary(b"ab", 3), Binary(b"0" * 16, 4)),
+    *(Int64(2**62), [{"size": "x"}]),
 ]  # fmt: skip
 
 
@@ -113,7 +114,7 @@ async def test_unknown_fields_are_never_shown_and_never_lost(any_database: Any, 
 FIELDS = [name for name in Book.model_fields if name not in ("id", "revision_id", "isbn")]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [Book, Computed])
 @pytest.mark.parametrize("field", FIELDS)
 async def test_wrong_types_are_never_a_server_error_and_put_repairs_them(
     database: Any, document: type[Document], field: str

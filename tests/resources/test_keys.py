@@ -47,7 +47,7 @@ class UuidGiven(Document):
 
 
 class UuidMade(Document):
-    id: UUID = Field(default_factory=uuid4)
+    id: UUID = Field(default_factory=uuid4)  # type: ignore[assignment]
     n: int = 0
 
     class Settings:
@@ -80,7 +80,25 @@ async def lives(client: Client, answer: httpx.Response, n: int = 7) -> None:
     assert (await client.get(url)).status_code == 404
 
 
-TEXTS = ["a", "a b", "ünï", "日本 😀", "100%", "a?b#c", "a&b=c", "a+b", "a:b", "%2F", "..a", "~", "a;b,c", "$ne", "x" * 500, "'\"", "a\\b"]
+TEXTS = [
+    "a",
+    "a b",
+    "ünï",
+    "日本 😀",
+    "100%",
+    "a?b#c",
+    "a&b=c",
+    "a+b",
+    "a:b",
+    "%2F",
+    "..a",
+    "~",
+    "a;b,c",
+    "$ne",
+    "x" * 500,
+    "'\"",
+    "a\\b",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -140,7 +158,12 @@ async def test_ids_that_clients_give(
     ("document", "path", "missing", "malformed"),
     [
         (UuidMade, "/uuid_mades", str(uuid4()), ["x", "1", "0" * 24]),
-        (ObjectIdMade, "/object_id_mades", "65a000000000000000000001", ["x", "1", "65A000000000000000000001", "6" * 25]),
+        (
+            ObjectIdMade,
+            "/object_id_mades",
+            "65a000000000000000000001",
+            ["x", "1", "65A000000000000000000001", "6" * 25],
+        ),
     ],
     ids=["uuid", "object_id"],
 )

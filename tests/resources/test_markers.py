@@ -67,7 +67,10 @@ async def test_what_is_not_shown_stays_where_it_is_not_sent(any_database: Any) -
         assert (await client.put(url, json={"login": "l", "note": "n"})).json() == {**document, "note": "n"}
         stored = await collection.find_one({})
         assert (stored["password"], stored["token"], stored["pin"], stored["theKeys"]) == (HUSH, "t", PIN, {"a": HUSH})
-        assert (await client.put(url, json={"login": "l", "password": "p", "pin": "9"})).json() == {**document, "note": ""}
+        assert (await client.put(url, json={"login": "l", "password": "p", "pin": "9"})).json() == {
+            **document,
+            "note": "",
+        }
         stored = await collection.find_one({})
         assert (stored["password"], stored["token"], stored["pin"]) == ("p", "t", "9")
         await keeps(client, url, {"login": "l", "password": "p", "pin": "9", "note": ""})
@@ -83,7 +86,9 @@ async def test_a_patch_sets_and_removes_secrets(any_database: Any) -> None:
         stored = await collection.find_one({})
         assert (stored["password"], stored["token"], stored["theKeys"]) == ("q", None, {"a": HUSH, "b": "c"})
         assert pointers(await client.merge(url, {"password": None})) == {"/password"}
-        await client.operate(url, {"op": "replace", "path": "/password", "value": "r"}, {"op": "remove", "path": "/pin"})
+        await client.operate(
+            url, {"op": "replace", "path": "/password", "value": "r"}, {"op": "remove", "path": "/pin"}
+        )
         stored = await collection.find_one({})
         assert (stored["password"], stored["pin"]) == ("r", "0000")
 
@@ -154,7 +159,13 @@ async def test_secrets_are_redacted_in_audit_events(database: Any) -> None:
 
 async def test_what_the_server_sets_is_refused(any_database: Any) -> None:
     async with served(any_database, Account) as client:
-        body = {**GOOD, "made_at": "2000-01-01T00:00:00Z", "level": 1, "id": "65a000000000000000000001", "revision_id": None}
+        body = {
+            **GOOD,
+            "made_at": "2000-01-01T00:00:00Z",
+            "level": 1,
+            "id": "65a000000000000000000001",
+            "revision_id": None,
+        }
         managed = {"/made_at", "/level", "/id", "/revision_id"}
         refused = await client.post("/accounts", json=body)
         assert pointers(refused) == managed
@@ -172,7 +183,13 @@ async def test_immutable_fields_keep_their_first_value(any_database: Any) -> Non
     async with served(any_database, Account) as client:
         document = await created(client, "/accounts", {**GOOD, "plan": {"a": 1}})
         url = f"/accounts/{document['id']}"
-        for body in ({"login": "m"}, {"plan": {"a": 2}}, {"plan": {"b": 1}}, {"plan": None}, {"since": "2025-01-01T00:00:00Z"}):
+        for body in (
+            {"login": "m"},
+            {"plan": {"a": 2}},
+            {"plan": {"b": 1}},
+            {"plan": None},
+            {"since": "2025-01-01T00:00:00Z"},
+        ):
             assert pointers(await client.merge(url, body)) == {f"/{next(iter(body))}"}
         assert pointers(await client.put(url, json={"login": "m", "plan": {}})) == {"/login", "/plan"}
         same = {"login": "l", "plan": {"a": 1}, "since": "2024-01-01T01:00:00+01:00"}

@@ -12,7 +12,6 @@ from beanie import Document, PydanticObjectId
 from pydantic import (
     AnyUrl,
     AwareDatetime,
-    Field,
     HttpUrl,
     NaiveDatetime,
     PlainSerializer,
@@ -84,13 +83,15 @@ KINDS: list[tuple[str, Any, Any, Any, list[Any]]] = [
 
 
 @pytest.mark.parametrize("use_revision", [True, False], ids=["revision", "hash"])
-@pytest.mark.parametrize(("annotation", "sent", "answered", "refused"), [pytest.param(*kind[1:], id=kind[0]) for kind in KINDS])
+@pytest.mark.parametrize(
+    ("annotation", "sent", "answered", "refused"), [pytest.param(*kind[1:], id=kind[0]) for kind in KINDS]
+)
 async def test_one_value(
-    any_database: Any, annotation: Any, sent: Any, answered: Any, refused: list[Any], use_revision: bool
+    any_database: Any, annotation: Any, sent: Any, answered: Any, refused: list[Any], *, use_revision: bool
 ) -> None:
     settings = type("Settings", (), {"name": "things", "use_revision": use_revision})
     thing: type[Document] = create_model("Thing", __base__=Document, value=(annotation, ...), n=(int, 0))
-    thing.Settings = settings  # type: ignore[attr-defined]
+    thing.Settings = settings
     async with served(any_database, thing) as client:
         document = await created(client, "/things", {"value": sent})
         assert document == {"id": document["id"], "value": answered, "n": 0}

@@ -4,8 +4,16 @@ import datetime
 from typing import Any
 
 from beanie import Document
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, computed_field, field_serializer, model_serializer
-from pydantic.functional_serializers import SerializerFunctionWrapHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    computed_field,
+    field_serializer,
+    model_serializer,
+)
 
 from regesta.store import collection_of
 
@@ -108,7 +116,7 @@ class Frozen(Document):
 class Private(Document):
     name: str
     kept: int = Field(default=5, exclude=True)
-    _cache: list[int] = PrivateAttr(default_factory=list)
+    _seen: list[int] = PrivateAttr(default_factory=list)
 
     class Settings:
         name = "private"
@@ -118,11 +126,17 @@ async def test_computed_fields_are_shown_and_cannot_be_sent(any_database: Any) -
     async with served(any_database, Computed) as client:
         document = await created(client, "/computeds", {"first": "A", "box": {"width": 2, "height": 3}})
         assert document == {
-            "id": document["id"], "first": "A", "last": "Z", "fullName": "A Z", "box": {"width": 2, "height": 3, "area": 6}
+            "id": document["id"], "first": "A", "last": "Z", "fullName": "A Z",
+            "box": {"width": 2, "height": 3, "area": 6}
         }  # fmt: skip
         url = f"/computeds/{document['id']}"
         changed = await client.merge(url, {"last": "Y", "box": {"width": 5}})
-        assert changed.json() == {**document, "last": "Y", "fullName": "A Y", "box": {"width": 5, "height": 3, "area": 15}}
+        assert changed.json() == {
+            **document,
+            "last": "Y",
+            "fullName": "A Y",
+            "box": {"width": 5, "height": 3, "area": 15},
+        }
         operated = await client.operate(url, {"op": "replace", "path": "/box/height", "value": 1})
         assert operated.json()["box"] == {"width": 5, "height": 1, "area": 5}
         assert pointers(await client.merge(url, {"fullName": "x"})) == {"/fullName"}
@@ -165,7 +179,9 @@ async def test_bson_encoders_say_what_is_stored(any_database: Any) -> None:
 
 async def test_a_value_that_beanie_cannot_encode_is_refused(any_database: Any) -> None:
     async with served(any_database, Unencodable) as client:
-        assert (await client.post("/unencodables", json={"at": "12:30:00"})).json()["errors"][0]["type"] == "not_storable"
+        assert (await client.post("/unencodables", json={"at": "12:30:00"})).json()["errors"][0][
+            "type"
+        ] == "not_storable"
         document = await created(client, "/unencodables", {})
         url = f"/unencodables/{document['id']}"
         assert (await client.merge(url, {"at": "12:30:00"})).status_code == 422
@@ -234,4 +250,4 @@ async def test_private_and_excluded_fields_are_neither_seen_nor_stored(any_datab
         assert document == {"id": document["id"], "name": "a"}
         url = f"/privates/{document['id']}"
         assert (await client.merge(url, {"name": "b"})).json() == {**document, "name": "b"}
-        assert pointers(await client.merge(url, {"_cache": [1]})) == {"/_cache"}
+        assert pointers(await client.merge(url, {"_seen": [1]})) == {"/_seen"}

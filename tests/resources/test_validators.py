@@ -32,7 +32,9 @@ def lenient(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 class Checked(Document):
     even: Annotated[int, AfterValidator(check_even)] = 0
-    words: Annotated[list[str], BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)] = []
+    words: Annotated[
+        list[str], BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)
+    ] = []
     wrapped: Annotated[int, WrapValidator(lenient)] = 0
     name: str = "x"
     stamp: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -91,7 +93,9 @@ class Dependent(Document):
 
 async def test_validators_of_a_field_in_every_mode(any_database: Any) -> None:
     async with served(any_database, Checked) as client:
-        document = await created(client, "/checkeds", {"even": 2, "words": "a,b", "wrapped": "zero", "name": [" a", "b "]})
+        document = await created(
+            client, "/checkeds", {"even": 2, "words": "a,b", "wrapped": "zero", "name": [" a", "b "]}
+        )
         url = f"/checkeds/{document['id']}"
         expected = {"even": 2, "words": ["a", "b"], "wrapped": 0, "name": "a b"}
         assert {name: document[name] for name in expected} == expected

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 from tests.eventually import eventually
 
 from . import shelf

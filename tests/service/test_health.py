@@ -1,13 +1,17 @@
 """`/livez` and `/readyz`."""
 
+import os
+import signal
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.eventually import eventually
 
 from regesta.store import LocalServer
 
-from .conftest import Serve, client_of, service
+from .conftest import service
+from .processes import serving
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -18,20 +22,43 @@ async def test_a_running_service_is_alive_and_ready(client: httpx.AsyncClient, p
     assert (await client.head(path)).status_code == 200
 
 
-async def test_without_its_store_it_is_alive_and_not_ready(serve: Serve, tmp_path: Path) -> None:
-    with LocalServer(tmp_path / "store") as server:
-        async with client_of(service(store=server.uri)) as client:
-            assert (await client.get("/readyz")).status_code == 200
-            server.stop()
+def test_without_its_store_it_is_alive_and_not_ready(tmp_path: Path) -> None:
+    """In a process of its own: the driver's monitor leaks a socket when its server goes away."""
+    server = LocalServer(tmp_path / "store")
+    with server, serving(tmp_path, store=server.start()) as service, service.client() as client:
+        assert client.get("/readyz").status_code == 200
+        server.stop()
 
-            answer = await client.get("/readyz")
+        answer = client.get("/readyz")
 
-            assert answer.status_code == 503
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.headers["retry-after"] == "1"
-            assert answer.json()["code"] == "STORE_UNAVAILABLE"
-            assert answer.elapsed.total_seconds() < 2
-            assert (await client.get("/livez")).status_code == 200
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["code"] == "STORE_UNAVAILABLE"
+        assert answer.elapsed.total_seconds() < 2
+        assert client.get("/livez").status_code == 200
+
+        server.start()
+        eventually(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_a_store_that_hangs_makes_it_not_ready_within_a_second(tmp_path: Path) -> None:
+    server = LocalServer(tmp_path / "store")
+    with server, serving(tmp_path, store=server.start()) as service, service.client() as client:
+        assert client.get("/readyz").status_code == 200
+        pid = server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            answers = [client.get("/readyz") for _ in range(3)]
+            alive = client.get("/livez")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+        assert [answer.status_code for answer in answers] == [503, 503, 503]
+        assert max(answer.elapsed.total_seconds() for answer in answers) < 2
+        assert alive.status_code == 200
+        eventually(lambda: client.get("/readyz").status_code == 200)
 
 
 async def test_it_is_not_ready_before_start_up_and_after_shutdown(mongod_uri: str) -> None:

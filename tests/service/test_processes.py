@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.eventually import eventually
 
 from .processes import Service, mongods, regesta, serving, starting

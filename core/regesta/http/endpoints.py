@@ -42,7 +42,8 @@ class Endpoints(Generic[T]):
         self._callers = Callers(operations)
         self._names = path_names(operations)
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
-        chosen = self.resource.key not in self.resource.read_only  # else only POST creates, for the server makes the key
+        # Where the server makes the key, only POST creates.
+        chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
             {"allow_missing": flag("Create the document where it is missing.")} if chosen else {}
         )

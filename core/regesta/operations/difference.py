@@ -37,7 +37,7 @@ def _compare(
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal in MongoDB: 1, 1.0 and True are three things there, an instant in two zones or to the microsecond is one."""
+    """Equal in MongoDB: 1, 1.0 and True are three things there, an instant is one in every zone."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -99,8 +99,11 @@ class Reads(Generic[T]):
         return self._codecs[name]
 
     async def get(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Stored[T]:
-        """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable."""
-        async with bounded(self.resource.timeout):
+        """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable.
+
+        Within a session the driver's own errors pass: the transaction around must see them to be repeated.
+        """
+        async with bounded(self.resource.timeout) if session is None else nullcontext():
             raw = await self.find(caller, keys, session)
         if raw is None:
             raise self.addresses.not_found(keys[-1])
@@ -152,7 +155,7 @@ class Reads(Generic[T]):
         """Only what `fields=` needs, where the document can be answered from parts of it."""
         if query.fields is None or not self.codec.direct or (query.include_etag and not _has_revision(self.resource)):
             return None
-        heads = {self.codec.stored_name(path.partition(".")[0]) for path in query.fields}
+        heads = {path.partition(".")[0] for path in query.fields}
         class_id = self.resource.document.get_settings().class_id
         ordered = {stored for stored, _ in query.sort}
         return dict.fromkeys(sorted(_outermost(heads | ordered | {self.addresses.key_field, "revision_id", class_id})), 1)

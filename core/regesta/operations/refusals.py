@@ -12,14 +12,20 @@ from regesta.schemas import Codec
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 UNSTORABLE = (BSONError, OverflowError, UnicodeError)
+# What the server answers where an update would make the document too large: BSONObjectTooLarge, and two without a name.
+TOO_LARGE = frozenset({10334, 17419, 17420})
 
 
-def duplicate(error: DuplicateKeyError, codec: Codec[Any], resource: Resource[Any]) -> Duplicate:
+def duplicate(
+    error: DuplicateKeyError, codec: Codec[Any], resource: Resource[Any], scope: Mapping[str, Any]
+) -> Duplicate:
     """Which fields' values are taken; those that the server set (scope, parent) are left out."""
     details: Mapping[str, Any] = error.details or {}
     stored = [name for name in details.get("keyPattern", {}) if isinstance(name, str)]
     names = [codec.wire_path(name) for name in stored]
-    sent = [name for name in names if name.partition(".")[0] in codec.inputs] or names or [codec.wire_names.get(resource.key, resource.key)]
+    sendable = codec.inputs.keys() - {codec.wire_names.get(name) for name in scope}
+    key = codec.wire_names.get(resource.key, resource.key)
+    sent = [name for name in names if name.partition(".")[0] in sendable] or names or [key]
     issues = [Issue(("body", *name.split(".")), "is taken", "duplicate") for name in sent]
     return Duplicate(f"there is another {resource.singular} with the same {' and '.join(sent)}", issues=issues)
 
@@ -27,5 +33,10 @@ def duplicate(error: DuplicateKeyError, codec: Codec[Any], resource: Resource[An
 def unstorable(error: Exception) -> ProblemError:
     """BSON cannot hold it: too large, or a value that slipped through validation."""
     if isinstance(error, DocumentTooLarge) or "too large" in str(error):
-        return TooLarge("the document does not fit into 16 MB")
+        return too_large()
     return Invalid.of([Issue(("body",), "holds a value that cannot be stored", "not_storable")])
+
+
+def too_large() -> TooLarge:
+    """The document would not fit into MongoDB."""
+    return TooLarge("the document does not fit into 16 MB")

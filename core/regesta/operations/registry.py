@@ -1,6 +1,6 @@
 """Every resource of an application, bound to its hooks."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from regesta.errors import DeclarationError
@@ -37,14 +37,17 @@ class Registry:
     def __iter__(self) -> Iterator[Operations[Any]]:
         return iter(self._bound.values())
 
-    async def run(self, resource: str, work: Callable[[Unit], Awaitable[R]]) -> R:
+    async def run(self, resource: str, work: Callable[[Unit], Awaitable[R]], meets: Hashable = None) -> R:
         """Do several writes together: `work(unit)` passes `unit` on to each operation it calls.
 
         It runs in one transaction where the store has them, and may run again. What the operations raise
-        undoes all of it. `resource` names the one whose timeout and database it uses.
+        undoes all of it. `resource` names the one whose timeout and database it uses. Works of this process
+        with the same `meets` go one after the other, which spares them from aborting each other.
         """
         bound = self._bound[resource]
-        return await run_unit(bound.collection, work, transactional=True, seconds=bound.resource.timeout)
+        return await run_unit(
+            bound.collection, work, transactional=True, seconds=bound.resource.timeout, turn=bound.turns.of(meets)
+        )
 
     def _bind(self, resource: Resource[Any]) -> Operations[Any]:
         if resource.name not in self._bound:

@@ -56,24 +56,24 @@ class ChangeSteps(Reads[T]):
             raise TooLarge("the document does not fit into 16 MB")
         return bson.decode(encoded)
 
-    async def _prepared(self, change: Change[T], events: Sequence[EventTypes]) -> Any:
+    async def _prepared(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> Any:
         """Let hooks and Beanie's "before" actions fill the change, then validate it again if any did."""
         changed = self.hooks.has("prepare_change", change.document)
         if changed:
-            await self.hooks.call("prepare_change", document=change.document, change=change)
+            await unit.hook(self.hooks.call("prepare_change", document=change.document, change=change))
         subject = change.after if change.after is not None else change.before
         if subject is not None:
-            changed |= await actions.run_before(subject, events)
+            changed |= await unit.hook(actions.run_before(subject, events))
         if changed and change.after is not None:
             change.after = self.codec.validate_again(change.after)
         return change.after
 
-    async def _judge(self, change: Change[T]) -> None:
+    async def _judge(self, change: Change[T], unit: Unit) -> None:
         if self.hooks.has("validate_change", change.document):
             shown = dataclasses.replace(
                 change, before=copy.deepcopy(change.before), after=copy.deepcopy(change.after)
             )
-            await self.hooks.validate(shown)
+            await unit.hook(self.hooks.validate(shown))
 
     async def _record(
         self, change: Change[T], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, unit: Unit
@@ -82,8 +82,8 @@ class ChangeSteps(Reads[T]):
         if not self.hooks.has("record_change", change.document):
             return
         try:
-            await self.hooks.call(
-                "record_change", document=change.document, change=change, session=unit.session
+            await unit.hook(
+                self.hooks.call("record_change", document=change.document, change=change, session=unit.session)
             )
         except PyMongoError as error:
             if error.has_error_label("TransientTransactionError") or unavailable(error):

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,11 +16,47 @@ R = TypeVar("R")
 AfterCommit = Callable[[], Awaitable[None]]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
-GRACE = 0.5
+GRACE = 1.0
+ASK_AGAIN = 0.05
 
 
 class LostRace(Exception):  # noqa: N818 - never leaves this package
     """Somebody else changed the document between our read and our write: start again."""
+
+
+class Interrupt:
+    """Ends a transaction early without cancelling what the driver does.
+
+    A statement, commit or abort that is given up on its way may still reach the server, and may open there a
+    transaction that nobody closes: its documents stay locked for a minute. So only hooks are cancelled,
+    and the transaction goes on to its own, orderly abort. The driver's calls are bounded by its deadline.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._running: asyncio.Future[Any] | None = None
+
+    def request(self) -> None:
+        """End it: now where a hook runs, else before the next hook or the commit."""
+        self._requested = True
+        if self._running is not None:
+            self._running.cancel()
+
+    def check(self) -> None:
+        """Raises CancelledError once the end was asked for."""
+        if self._requested:
+            raise asyncio.CancelledError
+
+    async def run(self, hook: Coroutine[Any, Any, R]) -> R:
+        """Await a hook, which may be cancelled."""
+        self._running = asyncio.ensure_future(hook)
+        try:
+            if self._requested:
+                self._running.cancel()
+            result: R = await self._running
+            return result
+        finally:
+            self._running = None
 
 
 @dataclass(slots=True)
@@ -28,7 +64,12 @@ class Unit:
     """One attempt of a unit of work. `session` is None where the store has no transactions."""
 
     session: Any = None
+    interrupt: Interrupt | None = None
     after_commit: list[AfterCommit] = field(default_factory=list)
+
+    async def hook(self, hook: Coroutine[Any, Any, R]) -> R:
+        """Await a hook: the only part of a transaction that may be cancelled."""
+        return await (self.interrupt.run(hook) if self.interrupt else hook)
 
 
 async def run_unit(
@@ -45,7 +86,7 @@ async def run_unit(
     the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
     """
     try:
-        async with asyncio.timeout(seconds + GRACE), turn or nullcontext():
+        async with asyncio.timeout(seconds), turn or nullcontext():
             unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     except TimeoutError as error:
         raise Unavailable("the write took too long; whether it was done is unknown", code="TIMEOUT") from error
@@ -64,22 +105,42 @@ async def _attempts(
 ) -> tuple[Unit, R]:
     atomicity = await atomicity_of(collection)
     if atomicity is Atomicity.LOCK:
-        async with lock_of(collection), asyncio.timeout(seconds):
+        async with lock_of(collection):
             return await _once(work)
     if not (transactional and atomicity is Atomicity.TRANSACTIONS):
-        async with asyncio.timeout(seconds):
-            return await _until_won(work)
-
-    async def attempt(session: Any) -> tuple[Unit, R]:
-        unit = Unit(session)
-        return unit, await work(unit)
+        return await _until_won(work)
 
     while True:
         try:
-            async with asyncio.timeout(seconds):
-                return await in_transaction(collection, attempt, seconds)
+            # The driver's deadline is later than ours, so that a statement on its way can come to its end.
+            return await _in_transaction(collection, work, seconds + GRACE)
         except LostRace:
             await asyncio.sleep(random.uniform(0, FIRST_PAUSE))  # noqa: S311 - spreads writers, guards nothing
+
+
+async def _in_transaction(
+    collection: Any, work: Callable[[Unit], Awaitable[R]], seconds: float
+) -> tuple[Unit, R]:
+    interrupt = Interrupt()
+
+    async def attempt(session: Any) -> tuple[Unit, R]:
+        interrupt.check()
+        unit = Unit(session, interrupt)
+        result = await work(unit)
+        interrupt.check()
+        return unit, result
+
+    task = asyncio.ensure_future(in_transaction(collection, attempt, seconds))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # Again and again: a driver's call inside of a hook may take a cancellation for a lost connection and go on.
+        while not task.done():
+            interrupt.request()
+            await asyncio.wait({task}, timeout=ASK_AGAIN)
+        if not task.cancelled() and task.exception() is None:
+            return task.result()
+        raise
 
 
 async def _once(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:

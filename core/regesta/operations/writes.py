@@ -11,7 +11,7 @@ from uuid import uuid4
 from beanie import Document, PydanticObjectId
 from beanie.odm.actions import EventTypes
 from bson import Binary
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from regesta.change import Action, Caller, Change
 from regesta.errors import Conflict, Invalid, Issue
@@ -21,7 +21,7 @@ from regesta.operations.bodies import Bodies
 from regesta.operations.difference import update_between
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.reads import Stored
-from regesta.operations.refusals import UNSTORABLE, duplicate, unstorable
+from regesta.operations.refusals import TOO_LARGE, UNSTORABLE, duplicate, too_large, unstorable
 from regesta.operations.steps import ChangeSteps
 from regesta.operations.turns import Turns
 from regesta.operations.unit import LostRace, Unit, run_unit
@@ -51,7 +51,7 @@ class Operations(ChangeSteps[T]):
     def __init__(self, resource: Resource[T], hooks: Hooks, parent: "Operations[Any] | None" = None) -> None:
         super().__init__(resource, hooks, parent)
         self.bodies = Bodies(self.codec, self.addresses)
-        self._turns = Turns()
+        self.turns = Turns()
         self.children: list[Operations[Any]] = []
 
     @property
@@ -113,7 +113,7 @@ class Operations(ChangeSteps[T]):
             work,
             transactional=self.transactional,
             seconds=self.resource.timeout,
-            turn=self._turns.of(subject),
+            turn=self.turns.of(subject),
         )
 
     # create
@@ -123,12 +123,12 @@ class Operations(ChangeSteps[T]):
         after = build()
         await self._stamp_new(after, caller, parent, unit)
         change = Change(Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session)
-        after = await self._prepared(change, actions.CREATED)
+        after = await self._prepared(change, unit, actions.CREATED)
         after.__dict__["id"] = self._new_id(after)
         raw = self._encoded_new(after)
         change.key = self.addresses.new_key(raw)
-        await self._judge(change)
-        await self._insert(raw, unit)
+        await self._judge(change, unit)
+        await self._insert(raw, caller, unit)
         await self._record(change, None, raw, unit)
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True)
@@ -147,11 +147,11 @@ class Operations(ChangeSteps[T]):
             return after.id
         return PydanticObjectId()
 
-    async def _insert(self, raw: dict[str, Any], unit: Unit) -> None:
+    async def _insert(self, raw: dict[str, Any], caller: Caller, unit: Unit) -> None:
         try:
             await self.collection.insert_one(raw, session=unit.session)
         except DuplicateKeyError as error:
-            raise duplicate(error, self.codec, self.resource) from None
+            raise duplicate(error, self.codec, self.resource, caller.scope) from None
         except UNSTORABLE as error:
             raise unstorable(error) from None
 
@@ -180,13 +180,13 @@ class Operations(ChangeSteps[T]):
         after.__dict__["revision_id"] = before.__dict__.get("revision_id")
         self.addresses.stamp(after, caller.scope)
         change = Change(Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
-        after = await self._prepared(change, events)
+        after = await self._prepared(change, unit, events)
         update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
         self._keep_immutable(stored, update)
         if not update:
             return Written(raw, stored.codec, self.addresses)
-        await self._judge(change)
-        written = await self._store_update(raw, update, unit)
+        await self._judge(change, unit)
+        written = await self._store_update(raw, update, caller, unit)
         await self._record(change, raw, written, unit)
         self._announce(change, unit, events)
         return Written(written, stored.codec, self.addresses)
@@ -198,7 +198,9 @@ class Operations(ChangeSteps[T]):
         if wires:
             raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
 
-    async def _store_update(self, raw: dict[str, Any], update: dict[str, dict[str, Any]], unit: Unit) -> dict[str, Any]:
+    async def _store_update(
+        self, raw: dict[str, Any], update: dict[str, dict[str, Any]], caller: Caller, unit: Unit
+    ) -> dict[str, Any]:
         if self.has_revision:
             update.setdefault("$set", {})["revision_id"] = Binary.from_uuid(uuid4())
         try:
@@ -206,9 +208,11 @@ class Operations(ChangeSteps[T]):
                 await self._guard(raw, unit), update, return_document=True, session=unit.session
             )
         except DuplicateKeyError as error:
-            raise duplicate(error, self.codec, self.resource) from None
+            raise duplicate(error, self.codec, self.resource, caller.scope) from None
         except UNSTORABLE as error:
             raise unstorable(error) from None
+        except OperationFailure as error:
+            raise (too_large() if error.code in TOO_LARGE else error) from None
         if written is None:
             raise LostRace
         found: dict[str, Any] = written
@@ -233,8 +237,8 @@ class Operations(ChangeSteps[T]):
         change = Change(
             Action.DELETE, self.resource.name, type(before), stored.key, before, None, caller, unit.session, cascaded
         )
-        await self._prepared(change, actions.DELETED)
-        await self._judge(change)
+        await self._prepared(change, unit, actions.DELETED)
+        await self._judge(change, unit)
         for child in self.children:
             await child.delete_below(unit, caller, raw, stored.key, cascade=cascade)
         gone = await self.collection.find_one_and_delete(await self._guard(raw, unit), session=unit.session)

@@ -95,7 +95,11 @@ class Codec(Generic[T]):
         """
         fields = self.document.model_fields
         absent = [name for name in reset if name in fields and self.input_names[name] not in tree]
-        defaults = {name: fields[name].get_default(call_default_factory=True, validated_data={}) for name in absent if not fields[name].is_required()}
+        defaults = {
+            name: fields[name].get_default(call_default_factory=True, validated_data={})
+            for name in absent
+            if not fields[name].is_required()
+        }
         try:
             sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
             issues = []
@@ -189,7 +193,7 @@ class Codec(Generic[T]):
         document = self.from_stored(raw)
         if self.resource.schemas.read and view is View.VISIBLE:
             read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
-            return read.model_dump(mode="json", by_alias=True)
+            return read.model_dump(mode="json", by_alias=True, fallback=as_json)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
             dumped = document.model_dump(
@@ -197,6 +201,7 @@ class Codec(Generic[T]):
                 by_alias=True,
                 exclude=self._unshown | hidden,
                 exclude_computed_fields=view is View.WHOLE,
+                fallback=as_json,
                 warnings=False,
             )
         except (ValueError, TypeError, AttributeError):

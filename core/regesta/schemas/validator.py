@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Document)
 Before = Callable[[Any], Any]
 
 
-# What a part of a body is validated against: the fields that it lacks, by Python name, for validators that look at them.
+# The fields that a part of a body lacks, by Python name, for validators that look at other fields.
 _UNSENT: ContextVar[Mapping[str, Any]] = ContextVar("unsent")
 
 

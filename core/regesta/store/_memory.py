@@ -1,7 +1,9 @@
 """`memory_client()`: a MongoDB in this process, made of dictionaries, for unit tests and a first look."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
+
+from pymongo import IndexModel
 
 from regesta.errors import MissingExtra
 
@@ -27,7 +29,7 @@ def memory_client() -> Any:
         def get_database(self, *args: Any, **kwargs: Any) -> Any:
             database = super().get_database(*args, **kwargs)
             database.list_collection_names = _lenient(database.list_collection_names)
-            database.get_collection = _async_aggregate(database.get_collection)
+            database.get_collection = _completed(database.get_collection)
             return database
 
     return MemoryClient(tz_aware=True)
@@ -42,16 +44,31 @@ def _lenient(list_names: Callable[..., Awaitable[list[str]]]) -> Callable[..., A
     return list_collection_names
 
 
-def _async_aggregate(get_collection: Callable[..., Any]) -> Callable[..., Any]:
-    """In Motor `aggregate()` is a cursor, in PyMongo Async it is awaited first: make it both."""
+def _completed(get_collection: Callable[..., Any]) -> Callable[..., Any]:
+    """In Motor `aggregate()` is a cursor, in PyMongo Async it is awaited first: make it both.
+
+    And mongomock's `create_indexes` forgets partial filters, which its `create_index` honours.
+    """
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         collection = get_collection(*args, **kwargs)
         aggregate = collection.aggregate
         collection.aggregate = lambda *a, **k: _AwaitableCursor(aggregate(*a, **k))
+
+        async def create_indexes(indexes: Sequence[IndexModel], **_: Any) -> list[str]:
+            return [await _create_index(collection, index) for index in indexes]
+
+        collection.create_indexes = create_indexes
         return collection
 
     return wrapped
+
+
+async def _create_index(collection: Any, index: IndexModel) -> str:
+    options = dict(index.document)
+    keys = list(options.pop("key").items())
+    name: str = await collection.create_index(keys, **options)
+    return name
 
 
 class _AwaitableCursor:
