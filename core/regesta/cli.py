@@ -120,5 +120,3 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _cell(value: Any) -> str:
     return (", ".join(value) if isinstance(value, list) else value) or "-"
-
-

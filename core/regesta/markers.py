@@ -4,11 +4,11 @@ They say who may write and see a field on the wire. They change nothing in Mongo
 code that uses the document directly.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 
 class Marker(Enum):
@@ -36,13 +36,30 @@ Secret = Marker.SECRET
 def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:
     """The names of the document's fields (Python names) that carry one of the markers.
 
-    `Annotated[str, Secret] | None` counts as `Annotated[str | None, Secret]` does.
+    `Annotated[str, Secret] | None` counts as `Annotated[str | None, Secret]` does, and Pydantic's SecretStr and
+    SecretBytes as Secret: their masked form must never come back as a value.
     """
     return frozenset(
         name
         for name, field in document.model_fields.items()
         if _carries(field.metadata, markers) or _carries_below(field.annotation, markers)
     )
+
+
+def marked_below(document: type[BaseModel]) -> Iterator[str]:
+    """The dotted names of marked fields of models inside of the document, where markers mean nothing."""
+    seen: set[type[BaseModel]] = {document}
+    open_: list[tuple[str, Any]] = [(name, field.annotation) for name, field in document.model_fields.items()]
+    while open_:
+        path, annotation = open_.pop()
+        open_ += [(path, part) for part in get_args(annotation)]
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or annotation in seen:
+            continue
+        if hasattr(annotation, "get_settings"):  # a linked document has a resource of its own
+            continue
+        seen.add(annotation)
+        yield from (f"{path}.{name}" for name in sorted(fields_marked(annotation, *Marker)))
+        open_ += [(f"{path}.{name}", field.annotation) for name, field in annotation.model_fields.items()]
 
 
 def _carries(metadata: Iterable[Any], markers: tuple[Marker, ...]) -> bool:
@@ -53,4 +70,6 @@ def _carries_below(annotation: Any, markers: tuple[Marker, ...]) -> bool:
     found = get_args(annotation)
     if get_origin(annotation) is Annotated and _carries(found[1:], markers):
         return True
+    if annotation in (SecretStr, SecretBytes):
+        return Marker.SECRET in markers
     return any(_carries_below(part, markers) for part in found)

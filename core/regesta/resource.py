@@ -10,7 +10,7 @@ from beanie import Document
 from pydantic import BaseModel
 
 from regesta.errors import DeclarationError
-from regesta.markers import Marker, fields_marked
+from regesta.markers import Marker, fields_marked, marked_below
 
 T = TypeVar("T", bound=Document)
 
@@ -180,6 +180,8 @@ class Resource(Generic[T]):
             )
         if self.parent and self.parent.stores not in self.parent.resource.document.model_fields:
             raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
+        for name in marked_below(self.document):
+            raise DeclarationError(f"{self._said()}: {name}: markers work on the document's own fields; mark the whole")
         for mapping in (self.operation_ids, self.operation_dependencies):
             unknown = set(mapping) - set(Operation)
             if unknown:

@@ -1,7 +1,7 @@
 """Workspaces: the tenants of the bundled service. Every document of ours carries one.
 
-    class Dataset(Workspaced): ...
-    Resource(Dataset, scope=workspace_scope)
+class Dataset(Workspaced): ...
+Resource(Dataset, scope=workspace_scope)
 """
 
 from typing import Annotated, Any

@@ -30,9 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database = client[f"benchmark_{uuid4().hex[:12]}"]
             stack.callback(client.drop_database, database.name)
             seed(database, options.documents)
-            servers = {
-                app: stack.enter_context(serve(MODULES[app], uri, database.name)) for app in options.apps
-            }
+            servers = {app: stack.enter_context(serve(MODULES[app], uri, database.name)) for app in options.apps}
             _print(report.machine(client.server_info()["version"]), [""])
             _measure(options, servers, database)
     except BenchmarkError as error:
@@ -41,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(
-    options: argparse.Namespace, servers: Mapping[str, Server], database: Database[dict[str, Any]]
-) -> None:
+def _measure(options: argparse.Namespace, servers: Mapping[str, Server], database: Database[dict[str, Any]]) -> None:
     same_answers(servers)
     pace = Pace(options.connections, min(1.0, options.seconds / 4), options.seconds)
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
@@ -73,9 +69,7 @@ def _measure(
 def _run(workload: Workload, app: str, server: Server, pace: Pace, documents: int) -> Sample:
     sample = load(job(workload, server.port, pace, documents), server)
     if sample.errors:
-        raise BenchmarkError(
-            f"{app}, {workload.title}: {sample.errors} errors, the first: {sample.first_error}"
-        )
+        raise BenchmarkError(f"{app}, {workload.title}: {sample.errors} errors, the first: {sample.first_error}")
     return sample
 
 
@@ -97,13 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="measured time of one run (default: 2)")
     parser.add_argument("--rounds", type=int, default=7, help="runs of each app and workload (default: 7)")
-    parser.add_argument(
-        "--connections", type=int, default=16, help="requests under way at a time (default: 16)"
-    )
+    parser.add_argument("--connections", type=int, default=16, help="requests under way at a time (default: 16)")
     parser.add_argument("--documents", type=int, default=10_000, help=f"at least {PAGE} (default: 10000)")
-    parser.add_argument(
-        "--apps", nargs="+", choices=APPS, default=list(APPS), help="which to measure (default: all)"
-    )
+    parser.add_argument("--apps", nargs="+", choices=APPS, default=list(APPS), help="which to measure (default: all)")
     parser.add_argument(
         "--uri",
         help="a replica set to use instead of starting a server; the benchmark database "

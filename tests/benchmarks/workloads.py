@@ -102,11 +102,7 @@ def audit_events(database: Database[dict[str, Any]]) -> list[Mapping[str, Any]]:
 def _audit_collections(database: Database[dict[str, Any]]) -> list[str]:
     """Whatever is not a collection of items: how an audit trail names its collections is its own affair."""
     ours = (GET.collection, AUDITED.collection)
-    return [
-        name
-        for name in database.list_collection_names()
-        if name not in ours and not name.startswith("system.")
-    ]
+    return [name for name in database.list_collection_names() if name not in ours and not name.startswith("system.")]
 
 
 def _template() -> str:

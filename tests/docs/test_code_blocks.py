@@ -59,7 +59,9 @@ async def test_python_blocks_run_and_their_applications_describe_themselves(
         assert [resource.name for resource in resources] == ["datasets"]
 
 
-@pytest.mark.skipif(HAS_MOTOR, reason="the README's application opens PyMongo's client, which Beanie 1.30 does not take")
+@pytest.mark.skipif(
+    HAS_MOTOR, reason="the README's application opens PyMongo's client, which Beanie 1.30 does not take"
+)
 async def test_the_readmes_application_keeps_its_promises(mongod_uri: str) -> None:
     code = next(code for kind, code in BLOCK.findall(PAGES[0].read_text()) if "crud_router" in code)
     app = run(code, "readme_application", mongod_uri).app

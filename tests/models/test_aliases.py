@@ -244,9 +244,7 @@ async def test_many_clients_and_every_alias_stands_for_one(three: Service) -> No
             answer = await (three.point(alias, number) if number else three.client.delete(f"{ALIASES}/{alias}"))
             assert answer.status_code in (200, 201, 204, 404), answer.text
 
-    await asyncio.gather(
-        *(client([(dice.choice("ab"), dice.randrange(4)) for _ in range(8)]) for _ in range(6))
-    )
+    await asyncio.gather(*(client([(dice.choice("ab"), dice.randrange(4)) for _ in range(8)]) for _ in range(6)))
     listed: dict[str, Any] = (await three.client.get(ALIASES)).json()
     for alias in "ab":
         assert await holders(three, alias) == ([listed[alias]] if alias in listed else [])

@@ -23,9 +23,7 @@ runpy.run_module("regesta", run_name="__main__", alter_sys=True)
 
 def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = WITHOUT.format(module=module, arguments=arguments)
-    return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("--help",)])
@@ -44,9 +42,7 @@ def test_a_missing_module_of_ours_is_not_hidden() -> None:
 def test_import_regesta_needs_nothing_of_the_service() -> None:
     blocked = dict.fromkeys(SERVICE_MODULES)
     program = f"import sys; sys.modules.update({blocked!r}); import regesta, regesta.__main__"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-
 from tests.promises.asgi import Answer, send
 from tests.promises.documents import Account, events, serve, stored
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-
-from regesta import Invalid, hookimpl
 from tests.promises.asgi import send
 from tests.promises.documents import events, serve, stored
+
+from regesta import Invalid, hookimpl
 
 TIMES = 100
 REFUSING = ("prepare_change", "validate_change", "record_change", "authorize", "scope_query")
@@ -26,7 +26,10 @@ def plugin(hook: str, misbehave: Misbehaviour) -> Any:
         if request.operation != "list":
             await misbehave()
 
-    function = on_request if hook in ("authorize", "scope_query") else on_change
+    async def on_event(event: Any) -> None:
+        await misbehave()
+
+    function = {"authorize": on_request, "scope_query": on_request, "audit_event": on_event}.get(hook, on_change)
     return type("Broken", (), {"name": "broken", hook: staticmethod(hookimpl(function))})()
 
 
@@ -62,7 +65,7 @@ async def attempt(app: Any, number: int) -> int:
     ids=["raises", "refuses", "hangs", "cancels"],
 )
 async def test_nothing_is_written(database: Any, hook: str, misbehave: Misbehaviour, statuses: set[int]) -> None:
-    app = await serve(database, plugin(hook, misbehave), timeout=0.5)
+    app = await serve(database, plugin(hook, misbehave), timeout=0.5 if misbehave is hangs else 30.0)
     answers = await asyncio.gather(*(attempt(app, number) for number in range(TIMES)))
     assert set(answers) <= statuses
     assert await stored() == []
@@ -102,7 +105,7 @@ async def test_a_write_that_was_held_up_can_be_repeated(database: Any) -> None:
             behaving.set()
             await hangs()
 
-    app = await serve(database, plugin("record_change", hangs_at_first), timeout=0.3)
+    app = await serve(database, plugin("record_change", hangs_at_first), timeout=1.0)
     assert await attempt(app, 1) == 503
     assert await attempt(app, 1) == 201
     assert len(await stored()) == len(await events()) == 1

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-
 from tests.promises.asgi import send
 from tests.promises.documents import events, serve
 

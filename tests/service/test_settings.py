@@ -31,9 +31,7 @@ def test_the_environment_is_read_and_overridden(monkeypatch: pytest.MonkeyPatch)
     assert (settings.port, settings.store) == (9000, "local:x")
 
 
-@pytest.mark.parametrize(
-    ("text", "names"), [("b, a", ("b", "a")), ('["b", "a"]', ("b", "a")), ("b", ("b",)), ("", ())]
-)
+@pytest.mark.parametrize(("text", "names"), [("b, a", ("b", "a")), ('["b", "a"]', ("b", "a")), ("b", ("b",)), ("", ())])
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, names: Any) -> None:
     monkeypatch.setenv("REGESTA_PLUGINS", text)
 

@@ -32,7 +32,15 @@ from regesta import (
     hookimpl,
 )
 
-PACKAGES = ("regesta", "regesta.audit", "regesta.http", "regesta.operations", "regesta.query", "regesta.schemas", "regesta.store")
+PACKAGES = (
+    "regesta",
+    "regesta.audit",
+    "regesta.http",
+    "regesta.operations",
+    "regesta.query",
+    "regesta.schemas",
+    "regesta.store",
+)
 
 
 class Shelf(Document):
@@ -103,7 +111,9 @@ def test_public_names_are_documented(package: str) -> None:
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert inspect.getdoc(value), f"{package}.{name}"
-            own = (member for key, member in vars(value).items() if not key.startswith("_") and inspect.isfunction(member))
+            own = (
+                member for key, member in vars(value).items() if not key.startswith("_") and inspect.isfunction(member)
+            )
             assert [member.__name__ for member in own if not inspect.getdoc(member)] == [], f"{package}.{name}"
 
 

@@ -62,8 +62,18 @@ class AuditRecord(Workspaced):
         name = "audit_events"
         indexes: ClassVar = [
             IndexModel([("workspace", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
-            IndexModel([("workspace", ASCENDING), ("resource", ASCENDING), ("key", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
-            IndexModel([("workspace", ASCENDING), ("actor.subject", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
+            IndexModel(
+                [
+                    ("workspace", ASCENDING),
+                    ("resource", ASCENDING),
+                    ("key", ASCENDING),
+                    ("time", DESCENDING),
+                    ("_id", DESCENDING),
+                ]
+            ),
+            IndexModel(
+                [("workspace", ASCENDING), ("actor.subject", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]
+            ),
         ]
 
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from regesta.change import Access, Actor, Caller
 from regesta.errors import DeclarationError
 from regesta.hooks import merge_scopes
-from regesta.operations import Operations
+from regesta.operations import Operations, bounded
 from regesta.resource import Operation, Resource
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 STATE = "regesta_request_id"
+ACTOR = "regesta_actor"
 
 
 class Callers:
@@ -32,9 +33,11 @@ class Callers:
     ) -> Caller:
         """The caller. Raises what `authorize` or `scope_query` raise."""
         caller = Caller(actor_of(request, actor), request_id_of(request), scope_of(self._resource, scope))
+        request.scope[ACTOR] = caller.actor.subject
         if self._asked is None:
             return caller
-        further = await self._asked.scope(Access(self._resource.name, operation, key, caller))
+        async with bounded(self._resource.timeout):
+            further = await self._asked.scope(Access(self._resource.name, operation, key, caller))
         return Caller(caller.actor, caller.request_id, merge_scopes(caller.scope, further))
 
 

@@ -172,8 +172,12 @@ class Endpoints(Generic[T]):
         if not caller.scope:
             return
         codec = self.operations.codec
-        managed = {codec.wire_names.get(name, name) for name, value in caller.scope.items() if not isinstance(value, Mapping)}
-        issues = [Issue(loc, "is set by the server: leave it out", "read_only") for name, loc in sent if name in managed]
+        managed = {
+            codec.wire_names.get(name, name) for name, value in caller.scope.items() if not isinstance(value, Mapping)
+        }
+        issues = [
+            Issue(loc, "is set by the server: leave it out", "read_only") for name, loc in sent if name in managed
+        ]
         if issues:
             raise Invalid.of(issues)
 

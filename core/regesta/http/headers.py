@@ -72,7 +72,9 @@ def media_type_of(request: Request, *accepted: str) -> str:
         raise UnsupportedMedia(f"send the body as {' or '.join(accepted)}", headers=_accept(request.method, accepted))
     charset = header.get_param("charset", "utf-8")
     if not isinstance(charset, str) or charset.lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise UnsupportedMedia("JSON is UTF-8 (RFC 8259): send no other charset", headers=_accept(request.method, accepted))
+        raise UnsupportedMedia(
+            "JSON is UTF-8 (RFC 8259): send no other charset", headers=_accept(request.method, accepted)
+        )
     return header.get_content_type()
 
 

@@ -2,7 +2,7 @@
 
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
-from regesta.operations.reads import Count, Page, Stored
+from regesta.operations.reads import Count, Page, Stored, bounded
 from regesta.operations.registry import Registry
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations, Written
@@ -20,5 +20,6 @@ __all__ = [
     "Stored",
     "Unit",
     "Written",
+    "bounded",
     "etag_of",
 ]

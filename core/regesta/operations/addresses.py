@@ -110,7 +110,9 @@ def _key_parser(resource: Resource[Any]) -> Callable[[str], Any]:
         except (ValidationError, ValueError):
             value = None
         if value is None or key_text(value) != text or (isinstance(value, int) and value not in INT64):
-            raise Invalid.of([Issue(("path", resource.singular), f"{text[:100]!r} is no key of {resource.name}", "key")])
+            raise Invalid.of(
+                [Issue(("path", resource.singular), f"{text[:100]!r} is no key of {resource.name}", "key")]
+            )
         return encoder.encode(value)
 
     return parse

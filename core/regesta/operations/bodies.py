@@ -79,6 +79,8 @@ class Bodies(Generic[T]):
             after = patch.apply(codec.tree(stored.raw, View.WHOLE))
             names = {name for name, _ in touched}
             sent = {name: after[name] for name in names if name in after}
+            # A merge patch cannot say "set to null": where a field has no default to go back to, it means that.
+            sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
             gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
             if self._models.patch:
                 return codec.with_values(document, _read(self._models.patch, dumps(sent)), gone)

@@ -53,7 +53,9 @@ class JsonPatch:
 
     def __init__(self, body: Any, hidden: Collection[str] = ()) -> None:
         if not isinstance(body, list) or len(body) > MAX_OPERATIONS:
-            raise Invalid.of([Issue(("body",), f"a JSON Patch is a list of at most {MAX_OPERATIONS} operations", "list_type")])
+            raise Invalid.of(
+                [Issue(("body",), f"a JSON Patch is a list of at most {MAX_OPERATIONS} operations", "list_type")]
+            )
         issues = [issue for index, operation in enumerate(body) for issue in _issues(index, operation, hidden)]
         if issues:
             raise Invalid.of(issues)

@@ -128,9 +128,7 @@ class Reads(Generic[T]):
         info = above.resource.document.model_fields[self.resource.parent.stores]
         return value.get(info.alias or self.resource.parent.stores)
 
-    async def page(
-        self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None
-    ) -> Page[T]:
+    async def page(self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None) -> Page[T]:
         """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent."""
         async with bounded(self.resource.timeout):
             parent = await self.parent_value(caller, parents)
@@ -158,7 +156,9 @@ class Reads(Generic[T]):
         heads = {path.partition(".")[0] for path in query.fields}
         class_id = self.resource.document.get_settings().class_id
         ordered = {stored for stored, _ in query.sort}
-        return dict.fromkeys(sorted(_outermost(heads | ordered | {self.addresses.key_field, "revision_id", class_id})), 1)
+        return dict.fromkeys(
+            sorted(_outermost(heads | ordered | {self.addresses.key_field, "revision_id", class_id})), 1
+        )
 
     async def _count(self, filter_: dict[str, Any], count: Count | None) -> int | None:
         if count is None:
@@ -195,12 +195,12 @@ _PROCESS_SECRET = secrets.token_bytes(32)
 
 @asynccontextmanager
 async def bounded(seconds: float) -> AsyncIterator[None]:
-    """Raises Unavailable where what is inside takes longer, or the database is away."""
+    """Raises Unavailable where what is inside takes longer than `seconds`, or the database is away."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise Unavailable("the read took too long", code="TIMEOUT") from error
+        raise Unavailable("it took too long; nothing was changed", code="TIMEOUT") from error
     except PyMongoError as error:
         known = unavailable(error)
         if known is None:

@@ -54,7 +54,9 @@ class Registry:
             parent = None
             if resource.parent:
                 known = self._bound.get(resource.parent.resource.name)
-                parent = known or Operations(resource.parent.resource, self.hooks, self._above(resource.parent.resource))
+                parent = known or Operations(
+                    resource.parent.resource, self.hooks, self._above(resource.parent.resource)
+                )
             self._bound[resource.name] = Operations(resource, self.hooks, parent)
         return self._bound[resource.name]
 

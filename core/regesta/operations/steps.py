@@ -70,9 +70,7 @@ class ChangeSteps(Reads[T]):
 
     async def _judge(self, change: Change[T], unit: Unit) -> None:
         if self.hooks.has("validate_change", change.document):
-            shown = dataclasses.replace(
-                change, before=copy.deepcopy(change.before), after=copy.deepcopy(change.after)
-            )
+            shown = dataclasses.replace(change, before=copy.deepcopy(change.before), after=copy.deepcopy(change.after))
             await unit.hook(self.hooks.validate(shown))
 
     async def _record(

@@ -20,7 +20,7 @@ GRACE = 1.0
 ASK_AGAIN = 0.05
 
 
-class LostRace(Exception):  # noqa: N818 - never leaves this package
+class LostRace(Exception):
     """Somebody else changed the document between our read and our write: start again."""
 
 
@@ -118,9 +118,7 @@ async def _attempts(
             await asyncio.sleep(random.uniform(0, FIRST_PAUSE))  # noqa: S311 - spreads writers, guards nothing
 
 
-async def _in_transaction(
-    collection: Any, work: Callable[[Unit], Awaitable[R]], seconds: float
-) -> tuple[Unit, R]:
+async def _in_transaction(collection: Any, work: Callable[[Unit], Awaitable[R]], seconds: float) -> tuple[Unit, R]:
     interrupt = Interrupt()
 
     async def attempt(session: Any) -> tuple[Unit, R]:

@@ -179,7 +179,9 @@ class Operations(ChangeSteps[T]):
         after = edit(stored, stored.document)
         after.__dict__["revision_id"] = before.__dict__.get("revision_id")
         self.addresses.stamp(after, caller.scope)
-        change = Change(Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
+        change = Change(
+            Action.UPDATE, self.resource.name, type(before), stored.key, before, after, caller, unit.session
+        )
         after = await self._prepared(change, unit, events)
         update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
         self._keep_immutable(stored, update)
@@ -229,9 +231,7 @@ class Operations(ChangeSteps[T]):
         condition.check(etag_of(raw))
         await self._delete(unit, caller, raw, cascade=cascade, cascaded=False)
 
-    async def _delete(
-        self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascade: bool, cascaded: bool
-    ) -> None:
+    async def _delete(self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascade: bool, cascaded: bool) -> None:
         stored = self.stored(raw)
         before = stored.document
         change = Change(

@@ -4,6 +4,7 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 """
 
 import datetime
+import typing
 from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,11 @@ class Codec(Generic[T]):
         self.inputs = {input_name(name, info): name for name, info in fields.items() if name not in self.read_only}
         self.managed = {input_name(name, fields[name]): name for name in self.read_only}
         self.input_names = {name: wire for wire, name in self.inputs.items()}
+        self.nullable = frozenset(
+            wire
+            for wire, name in self.inputs.items()
+            if fields[name].is_required() and _takes_none(fields[name].annotation)
+        )
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
@@ -192,7 +198,10 @@ class Codec(Generic[T]):
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         document = self.from_stored(raw)
         if self.resource.schemas.read and view is View.VISIBLE:
-            read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
+            try:
+                read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
+            except ValidationError:  # somebody else wrote what the model of the answer does not know
+                return self._projectors[view](raw)
             return read.model_dump(mode="json", by_alias=True, fallback=as_json)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
@@ -206,7 +215,11 @@ class Codec(Generic[T]):
             )
         except (ValueError, TypeError, AttributeError):
             return self._projectors[view](raw)
-        links = {self.wire_names[name]: _link_ids(getattr(document, name, None)) for name in self._links if name not in hidden}
+        links = {
+            self.wire_names[name]: _link_ids(getattr(document, name, None))
+            for name in self._links
+            if name not in hidden
+        }
         return {"id": document.id, **dumped, **links}
 
 
@@ -216,6 +229,10 @@ def issues_of(error: ValidationError, prefix: Location = ("body",)) -> list[Issu
         Issue((*prefix, *found["loc"]), found["msg"].removeprefix("Value error, "), found["type"])
         for found in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _takes_none(annotation: Any) -> bool:
+    return annotation is type(None) or any(_takes_none(part) for part in typing.get_args(annotation))
 
 
 def _has_encoders(document: type[Document]) -> bool:

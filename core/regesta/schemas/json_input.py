@@ -78,7 +78,9 @@ def _check(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
             issues.append(Issue(loc, "is outside of the 64-bit integers", "int_out_of_range"))
     elif kind is float:
         if not math.isfinite(value):
-            raise Malformed(f"{'.'.join(map(str, loc[1:])) or 'the body'} is too large for a number", code="INVALID_JSON")
+            raise Malformed(
+                f"{'.'.join(map(str, loc[1:])) or 'the body'} is too large for a number", code="INVALID_JSON"
+            )
     elif kind is dict:
         if _deep_enough(depth, loc, issues):
             for key, item in value.items():

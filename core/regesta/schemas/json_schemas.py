@@ -35,9 +35,7 @@ def patch_schema(codec: Codec[Any]) -> JsonSchema:
     """A JSON Merge Patch: every field may be left out, and null puts one back to its default where it has one."""
     schema = _body(codec, codec.resource.schemas.patch)
     fixed = {codec.input_names.get(name) for name in codec.resource.immutable}
-    required = {
-        codec.input_names.get(name) for name, info in codec.document.model_fields.items() if info.is_required()
-    }
+    required = {codec.input_names.get(name) for name, info in codec.document.model_fields.items() if info.is_required()}
     properties = {
         name: found if name in required else _nullable(found)
         for name, found in schema.get("properties", {}).items()

@@ -149,9 +149,13 @@ class _Plan:
         if linked_document(info.annotation):
             schema = handler.generate_schema(_with_link_ids(info.annotation))
             if not info.is_required():
-                schema = core_schema.with_default_schema(schema, default_factory=lambda: info.get_default(call_default_factory=True))
+                schema = core_schema.with_default_schema(
+                    schema, default_factory=lambda: info.get_default(call_default_factory=True)
+                )
         elif is_back_link(info.annotation):
-            schema = core_schema.with_default_schema(core_schema.any_schema(), default_factory=_back_link(info.annotation))
+            schema = core_schema.with_default_schema(
+                core_schema.any_schema(), default_factory=_back_link(info.annotation)
+            )
         else:
             schema = self._take_out_before(input_name(name, info), schema)
         if self._partial:
