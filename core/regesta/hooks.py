@@ -46,6 +46,7 @@ class Implementation:
         return self.document is None or issubclass(document, self.document)
 
     async def __call__(self, **offered: Any) -> Any:
+        """Call it with those of the offered arguments that it takes."""
         result = self.function(**{name: offered[name] for name in self.arguments})
         return await result if inspect.isawaitable(result) else result
 
@@ -76,7 +77,8 @@ class Hooks:
         for name in names:
             if name not in found:
                 raise PluginError(f"plugin {name!r} is not installed; installed: {', '.join(sorted(found)) or 'none'}")
-            hooks.add(_load(found[name]), name=name, version=found[name].dist.version if found[name].dist else "")
+            distribution = found[name].dist
+            hooks.add(_load(found[name]), name=name, version=distribution.version if distribution else "")
         return hooks
 
     def add(self, plugin: Any, *, name: str = "", version: str = "") -> None:
@@ -131,11 +133,11 @@ class Hooks:
 
         Problems pass through; anything else becomes HookFailed, logged with its traceback.
         """
-        results = []
-        for implementation in self._implementations.get(hook, ()):
-            if document is None or implementation.concerns(document):
-                results.append(await _guarded(implementation, hook, offered))
-        return results
+        return [
+            await _guarded(implementation, hook, offered)
+            for implementation in self._implementations.get(hook, ())
+            if document is None or implementation.concerns(document)
+        ]
 
     async def validate(self, change: Change[Any]) -> None:
         """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
@@ -159,7 +161,7 @@ class Hooks:
         for implementation in self._implementations.get("audit_event", ()):
             try:
                 await implementation(event=event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the write stands, whatever an observer raises
                 self.count_failure(implementation.plugin, "audit_event")
 
     async def scope(self, access: Access) -> dict[str, Any]:
@@ -173,7 +175,7 @@ class Hooks:
     def count_failure(self, plugin: str, hook: str) -> None:
         """Log the exception being handled and count it."""
         self.failures[plugin, hook] += 1
-        logger.exception("plugin %s failed in %s", plugin, hook)
+        logger.exception("plugin %s failed in %s", plugin, hook)  # noqa: LOG004 - called by exception handlers
 
 
 def merge_scopes(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

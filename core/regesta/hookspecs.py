@@ -85,7 +85,7 @@ def authorize(request: Access) -> None:
 
 
 @hookspec
-def scope_query(request: Access) -> Mapping[str, Any] | None:  # type: ignore[empty-body]
+def scope_query(request: Access) -> Mapping[str, Any] | None:
     """Before anything is read: field values that every document of this request must have.
 
     They are ANDed to the resource's own scope. Two hooks that disagree on a field refuse the request.

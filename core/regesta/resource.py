@@ -114,8 +114,9 @@ class Resource(Generic[T]):
     tags: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.document, type) and issubclass(self.document, Document)):
-            raise DeclarationError(f"a resource needs a Beanie Document class, not {self.document!r}")
+        given: Any = self.document  # whatever the application wrote
+        if not (isinstance(given, type) and issubclass(given, Document)):
+            raise DeclarationError(f"a resource needs a Beanie Document class, not {given!r}")
         singular = self.singular or _snake(self.document.__name__)
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))

@@ -135,7 +135,9 @@ class Version(Registered):
     number: int = Field(description="1, 2, 3, ... in each model: given by the server, never given twice.")
     source: Source | None = Field(default=None, description="The URI of the files.")
     artifacts: Annotated[
-        list[Artifact], Field(max_length=1000), distinct(lambda file: file.path, "must not contain the same path twice")
+        list[Artifact],
+        Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
+        distinct(lambda file: file.path, "must not contain the same path twice"),
     ] = Field(default_factory=list)
     signature: Signature | None = None
     params: Parameters = Field(default_factory=dict)

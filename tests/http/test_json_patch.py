@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -10,6 +10,7 @@ from .asking import PATCH, Api, json_patch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+NO_OPERATIONS: list[Any] = [None, 1, "add", [], True]
 VALUE: dict[str, Any] = {"a": [1, 2, {"b": "c"}], "m~n": 8, "x/y": 9, "o": {"p": {"q": 1}}, "": 0, "n": None, "t": True}
 
 
@@ -117,7 +118,7 @@ async def test_what_does_not_fit(api: Api, code: str, operation: dict[str, Any])
 @pytest.mark.parametrize(
     ("operation", "pointer"),
     [
-        *((wrong, "/0") for wrong in cast("list[Any]", [None, 1, "add", [], True])),
+        *((wrong, "/0") for wrong in NO_OPERATIONS),
         ({}, "/0/op"),
         ({"path": "/title", "value": 1}, "/0/op"),
         ({"op": None, "path": "/title", "value": 1}, "/0/op"),

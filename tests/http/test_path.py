@@ -196,3 +196,10 @@ async def test_an_unknown_path(api: Api, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         assert (await api.ask(method, path, BODY, {"content-type": JSON})).status_code in (404, 405)
     assert await api.stored() == before
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a/b", "a\\n", "a\\u0000"])
+async def test_a_new_document_can_be_asked_for(api: Api, key: str) -> None:
+    """A key that no path can carry is refused: the document could never be read, changed or deleted."""
+    body = f'{{"isbn": "{key}", "title": "T"}}'.encode()
+    await api.refuses(422, "INVALID", "POST", "/books", body, {"content-type": JSON}, pointers=["/isbn"])

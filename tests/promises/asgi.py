@@ -1,4 +1,7 @@
-"""A client that calls an application directly: as cheap as can be, for tests that send tens of thousands of requests."""
+"""A client that calls an application directly.
+
+It is as cheap as can be, for tests that send tens of thousands of requests.
+"""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass

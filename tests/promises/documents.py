@@ -30,13 +30,16 @@ class Plain(Document):
     note: str = ""
 
 
-async def serve(database: Any, *plugins: Any, trail: Any = None, timeout: float = 30.0) -> FastAPI:
-    """An application with `/accounts` and `/plains`, audited by `trail` (AuditTrail unless given; False: not at all)."""
+async def serve(database: Any, *plugins: Any, trail: Any = None, seconds: float = 30.0) -> FastAPI:
+    """An application with `/accounts` and `/plains`.
+
+    `trail` audits them: AuditTrail unless given, nothing where it is False.
+    """
     await init_beanie(database, document_models=[Account, Plain, AuditRecord])
     trails: Sequence[Any] = () if trail is False else [trail or AuditTrail()]
     app = FastAPI()
     for document in (Account, Plain):
-        app.include_router(crud_router(document, key="name", hooks=Hooks(*trails, *plugins), timeout=timeout))
+        app.include_router(crud_router(document, key="name", hooks=Hooks(*trails, *plugins), timeout=seconds))
     return app
 
 

@@ -65,7 +65,7 @@ async def attempt(app: Any, number: int) -> int:
     ids=["raises", "refuses", "hangs", "cancels"],
 )
 async def test_nothing_is_written(database: Any, hook: str, misbehave: Misbehaviour, statuses: set[int]) -> None:
-    app = await serve(database, plugin(hook, misbehave), timeout=0.5 if misbehave is hangs else 30.0)
+    app = await serve(database, plugin(hook, misbehave), seconds=0.5 if misbehave is hangs else 30.0)
     answers = await asyncio.gather(*(attempt(app, number) for number in range(TIMES)))
     assert set(answers) <= statuses
     assert await stored() == []
@@ -105,7 +105,7 @@ async def test_a_write_that_was_held_up_can_be_repeated(database: Any) -> None:
             behaving.set()
             await hangs()
 
-    app = await serve(database, plugin("record_change", hangs_at_first), timeout=1.0)
+    app = await serve(database, plugin("record_change", hangs_at_first), seconds=1.0)
     assert await attempt(app, 1) == 503
     assert await attempt(app, 1) == 201
     assert len(await stored()) == len(await events()) == 1

@@ -32,7 +32,7 @@ def runs(pid: int) -> bool:
 
 
 def mongod_pid(server: LocalServer) -> int:
-    return eventually(lambda: server.pid)
+    return eventually(lambda: server.pid or 0)
 
 
 def write(uri: str, number: int) -> None:

@@ -59,6 +59,8 @@ class AuditRecord(Workspaced):
         }
 
     class Settings:
+        """How Beanie keeps them."""
+
         name = "audit_events"
         indexes: ClassVar = [
             IndexModel([("workspace", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),

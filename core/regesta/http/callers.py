@@ -54,7 +54,9 @@ def caller_of(operations: Operations[Any], operation: str) -> Callable[..., Any]
     return with_dependencies(dependency, operations.resource)
 
 
-def with_dependencies(endpoint: Callable[..., Any], resource: Resource[Any], *further: inspect.Parameter) -> Any:
+def with_dependencies(
+    endpoint: Callable[..., Any], resource: Resource[Any], *further: inspect.Parameter
+) -> Callable[..., Any]:
     """`endpoint` with a signature that lets FastAPI resolve the resource's `scope` and `actor`."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request), *further]

@@ -122,7 +122,7 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
     one = {"model": models.read, "headers": ETAG_HEADER}
     created = {**one, "description": "Created", "headers": {**ETAG_HEADER, **LOCATION_HEADER}}
     changed = {**one, "description": "The document as it is now"}
-    return {
+    answers: dict[Operation, dict[int | str, dict[str, Any]]] = {
         Operation.LIST: {200: {"model": models.page, "description": "A page", "headers": LINK_HEADER}},
         Operation.GET: {
             200: {**one, "description": "The document"},
@@ -132,11 +132,12 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
         Operation.REPLACE: {200: changed, 201: created},
         Operation.PATCH: {200: changed},
         Operation.DELETE: {204: {"description": "Deleted"}},
-    }[operation]
+    }
+    return answers[operation]
 
 
 def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
-    tags = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'}
+    tags = {"type": "string", "pattern": r'^(?:\*|"[0-9a-f]{1,64}")$'}
 
     def header(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
         return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
@@ -163,7 +164,26 @@ def _page_model(name: str, read: Documented) -> Documented:
 
 
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
-_POINTER = {"type": "string", "pattern": "^/", "description": "A JSON Pointer (RFC 6901)."}
+_POINTER = {"type": "string", "pattern": r"^(/([^~\u0000]|~[01])*)+$", "description": "A JSON Pointer (RFC 6901)."}
+_SCALAR = {
+    "anyOf": [
+        json_schemas.TEXT,
+        {"type": "integer", **json_schemas.INT64},
+        {"type": "number", "minimum": -1e300, "maximum": 1e300},
+        {"type": "boolean"},
+        {"type": "null"},
+    ]
+}
+_KEYS = {"pattern": json_schemas.FREE_KEYS}
+# A JSON value that can be stored, as far as a schema that does not refer to itself can say.
+_VALUE = {
+    "anyOf": [
+        *_SCALAR["anyOf"],
+        {"type": "array", "items": _SCALAR},
+        {"type": "object", "additionalProperties": _SCALAR, "propertyNames": _KEYS},
+    ]
+}
+_OTHERS = {"additionalProperties": _SCALAR, "propertyNames": _KEYS}
 _JSON_PATCH: dict[str, Any] = {
     "title": "JsonPatch",
     "description": "A JSON Patch (RFC 6902).",
@@ -173,17 +193,20 @@ _JSON_PATCH: dict[str, Any] = {
             {
                 "type": "object",
                 "required": ["op", "path", "value"],
-                "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": _POINTER, "value": {}},
+                "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": _POINTER, "value": _VALUE},
+                **_OTHERS,
             },
             {
                 "type": "object",
                 "required": ["op", "path"],
                 "properties": {"op": {"const": "remove"}, "path": _POINTER},
+                **_OTHERS,
             },
             {
                 "type": "object",
                 "required": ["op", "path", "from"],
                 "properties": {"op": {"enum": ["move", "copy"]}, "path": _POINTER, "from": _POINTER},
+                **_OTHERS,
             },
         ]
     },

@@ -46,12 +46,12 @@ class Problem(BaseModel):
 
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer that says what was wrong."""
-    body = problem_body(error.status, error.code, error.title, error.detail, instance, error.issues)
+    body = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
     return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
 
 
 def problem_body(
-    status: int, code: str, title: str, detail: str, instance: str, issues: tuple[Issue, ...] = ()
+    status: int, code: str, title: str, detail: str, *, instance: str, issues: tuple[Issue, ...] = ()
 ) -> dict[str, Any]:
     """The members of a problem."""
     return {
@@ -80,8 +80,9 @@ def from_http_exception(error: HTTPException, instance: str) -> Response:
     """An HTTPException of the host's dependencies: its status, headers and detail, as a problem."""
     phrase = HTTPStatus(error.status_code).phrase if error.status_code in set(HTTPStatus) else "Error"
     code = phrase.upper().replace(" ", "_").replace("-", "_").replace("'", "")
-    detail = error.detail if isinstance(error.detail, str) else ""
-    body = problem_body(error.status_code, code, phrase, detail, instance)
+    detail: Any = error.detail  # declared as str; FastAPI lets it be anything that JSON can say
+    said = detail if isinstance(detail, str) else ""
+    body = problem_body(error.status_code, code, phrase, said, instance=instance)
     return Response(orjson.dumps(body), error.status_code, dict(error.headers or {}), MEDIA_TYPE)
 
 

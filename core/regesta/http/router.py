@@ -93,13 +93,13 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     endpoints, documentation = Endpoints(operations), Documentation(operations)
     path = collection_path(operations)
     one = f"{path}/{{{resource.singular.replace('-', '_')}}}"
-    for operation in METHODS:
+    for operation, method in METHODS.items():
         if operation in resource.operations:
             collection = operation in ON_COLLECTION
             route = _route(operations, operation, endpoints, documentation, path if collection else one)
             route.allowed = _allowed(resource, collection=collection)
             router.routes.append(route)
-            if METHODS[operation] == "GET":
+            if method == "GET":
                 router.routes.append(_head(route))
 
 

@@ -56,6 +56,7 @@ class ResourceRoute(ProblemRoute):
     allowed: frozenset[str] = frozenset()
 
     def handler_inside(self, handler: Handler) -> Handler:
+        """The endpoint itself where nothing has to be resolved; else FastAPI's, without a body to read."""
         dependant = _effective_dependant(self)
         if dependant is not None and not dependant.dependencies:
             endpoint: Handler = self.endpoint

@@ -8,6 +8,7 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic import TypeAdapter, ValidationError
 
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
+from regesta.operations.inheritance import class_filter
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
@@ -35,11 +36,7 @@ class Addresses(Generic[T]):
     def class_filter(self) -> dict[str, Any]:
         """Only this class and its children, where several share a collection. Needs an initialised document."""
         if self._subclasses is None:
-            document: Any = self.resource.document
-            self._subclasses = {}
-            if document._inheritance_inited and document._parent is not None:
-                names = [document._class_id, *document._children]
-                self._subclasses = {document.get_settings().class_id: {"$in": names}}
+            self._subclasses = class_filter(self.resource.document)
         return self._subclasses
 
     def collection_filter(self, scope: Mapping[str, Any], parent: Any = None) -> dict[str, Any]:

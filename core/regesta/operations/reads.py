@@ -16,6 +16,7 @@ from regesta.change import Caller
 from regesta.errors import Unavailable
 from regesta.operations.addresses import Addresses
 from regesta.operations.etags import etag_of
+from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
@@ -87,12 +88,11 @@ class Reads(Generic[T]):
 
     def codec_for(self, raw: Mapping[str, Any]) -> Codec[T]:
         """The codec of the class that a document was stored as (Beanie's inheritance)."""
-        document: Any = self.resource.document
-        children = document._children if document._inheritance_inited else None
+        children = children_of(self.resource.document)
         if not children:
             return self.codec
-        name = raw.get(document.get_settings().class_id)
-        if name not in children:
+        name = raw.get(self.resource.document.get_settings().class_id)
+        if name is None or name not in children:
             return self.codec
         if name not in self._codecs:
             self._codecs[name] = Codec(self.resource, children[name])
@@ -134,7 +134,7 @@ class Reads(Generic[T]):
             parent = await self.parent_value(caller, parents)
             everything = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
             wanted = everything
-            if query.page_token:
+            if query.page_token is not None:
                 values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
                 wanted = and_filters(everything, keyset_filter(query.sort, values))
             found = self.collection.find(wanted, projection=self._projection(query))

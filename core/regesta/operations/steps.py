@@ -105,7 +105,7 @@ class ChangeSteps(Reads[T]):
         async def after_commit() -> None:
             try:
                 await actions.run_after(subject, events)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the write stands, whatever an "after" action raises
                 self.hooks.count_failure(type(subject).__name__, "after_event")
             if observed:
                 await self.hooks.observe(change.event)

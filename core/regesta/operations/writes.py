@@ -90,7 +90,11 @@ class Operations(ChangeSteps[T]):
         Raises NotFound, PreconditionFailed, Conflict, Invalid, TooLarge, Unavailable, or what a hook raised.
         """
         return await self._in(
-            unit, lambda unit: self._update(unit, caller, keys, edit, condition, events, otherwise), tuple(keys)
+            unit,
+            lambda unit: self._update(
+                unit, caller, keys, edit, condition=condition, events=events, otherwise=otherwise
+            ),
+            tuple(keys),
         )
 
     async def delete(
@@ -103,7 +107,7 @@ class Operations(ChangeSteps[T]):
         unit: Unit | None = None,
     ) -> None:
         """Delete one document, with its children where `cascade`. Raises NotFound, PreconditionFailed, Conflict."""
-        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade), tuple(keys))
+        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade=cascade), tuple(keys))
 
     async def _in(self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]], subject: Hashable) -> R:
         if unit is not None:
@@ -163,6 +167,7 @@ class Operations(ChangeSteps[T]):
         caller: Caller,
         keys: Sequence[str],
         edit: Edit[T],
+        *,
         condition: Precondition,
         events: Sequence[EventTypes],
         otherwise: Build[T] | None,
@@ -223,7 +228,7 @@ class Operations(ChangeSteps[T]):
     # delete
 
     async def _delete_at(
-        self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition, cascade: bool
+        self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition, *, cascade: bool
     ) -> None:
         raw = await self.find(caller, keys, unit.session)
         if raw is None:

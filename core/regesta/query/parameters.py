@@ -9,8 +9,8 @@ from urllib.parse import unquote_plus
 
 from regesta.errors import Invalid, Issue, Malformed
 
-MAX_BYTES = 8192
-MAX_PARAMETERS = 100
+MAX_BYTES = 64 * 1024
+MAX_PARAMETERS = 500
 MAX_VALUES = 100
 
 # Looking for similar names costs time for each known one: a request full of strange names gets few hints.

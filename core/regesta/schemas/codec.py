@@ -150,10 +150,11 @@ class Codec(Generic[T]):
     def to_stored(self, document: T) -> dict[str, Any]:
         """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
         try:
-            return get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
+            encoded: dict[str, Any] = get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
         except (ValueError, TypeError, AttributeError) as error:
             issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
             raise Invalid.of([issue]) from error
+        return encoded
 
     def stored_before(self, raw: Mapping[str, Any], document: T) -> dict[str, Any]:
         """What Beanie would write for a document as it was read; what is stored where Beanie could not write it."""
@@ -170,7 +171,9 @@ class Codec(Generic[T]):
             except ValidationError:
                 continue
         names = {found.stored: found.name for found in self.shape.fields.values()}
-        return self.document.model_construct(**{names[key]: value for key, value in raw.items() if key in names})
+        known = {names[key]: value for key, value in raw.items() if key in names}
+        document: T = self.document.model_construct(**known)
+        return document
 
     # stored -> wire
 

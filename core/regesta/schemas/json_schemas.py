@@ -16,6 +16,7 @@ Mode = Literal["validation", "serialization"]
 
 NO_NUL = r"^[^\u0000]*$"
 FREE_KEYS = r"^[^$.\u0000][^.\u0000]*$"
+TEXT = {"type": "string", "pattern": NO_NUL}
 INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
 
 
@@ -25,10 +26,13 @@ def create_schema(codec: Codec[Any]) -> JsonSchema:
 
 
 def replace_schema(codec: Codec[Any]) -> JsonSchema:
-    """The body of PUT: the key may be left out, it stands in the path; so may what clients never see."""
+    """The body of PUT: without the key, which stands in the path; what clients never see may be left out."""
     schema = _body(codec, codec.resource.schemas.replace)
-    optional = {codec.wire_names.get(codec.resource.key), *(codec.input_names.get(name) for name in codec.hidden)}
-    return _required(schema, [name for name in schema.get("required", []) if name not in optional])
+    key = codec.wire_names.get(codec.resource.key)
+    properties = {name: found for name, found in schema.get("properties", {}).items() if name != key}
+    optional = {key, *(codec.input_names.get(name) for name in codec.hidden)}
+    required = [name for name in schema.get("required", []) if name not in optional]
+    return _required({**schema, "properties": properties}, required)
 
 
 def patch_schema(codec: Codec[Any]) -> JsonSchema:
@@ -63,12 +67,14 @@ def key_schema(resource: Resource[Any]) -> JsonSchema:
     schema = {name: value for name, value in schema.items() if name not in ("title", "example", "default")}
     if schema == {"type": "string"}:
         return {"type": "string", "minLength": 1}
-    return _tightened(schema)
+    tightened: JsonSchema = _tightened(schema)
+    return tightened
 
 
 def _body(codec: Codec[Any], own: type[BaseModel] | None) -> JsonSchema:
     if own is not None:
-        return _tightened(_inlined(own.model_json_schema(mode="validation")))
+        tightened: JsonSchema = _tightened(_inlined(own.model_json_schema(mode="validation")))
+        return tightened
     schema = _renamed(_document_schema(codec.document, "validation"), codec.document)
     schema["properties"] = {name: found for name, found in schema["properties"].items() if name in codec.inputs}
     schema["additionalProperties"] = codec.shape.extra

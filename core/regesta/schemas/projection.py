@@ -59,7 +59,7 @@ class _Projectors:
         defaults = {found.stored: found.default for found in fields if found.default}
         changing: list[tuple[str, Callable[[Any], Any]]] = []
         pick, wires = _picker(tuple(names)), tuple(names.values())
-        as_stored = frozenset(names) if all(stored == wire for stored, wire in names.items()) else None
+        as_stored = names.keys() if all(stored == wire for stored, wire in names.items()) else None
 
         # On the path of every document that is read, so written for speed: C code does the picking.
         def project(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,9 +113,7 @@ def _describe(annotation: Any, metadata: list[Any], found: FieldShape, known: Ma
         return _describe(arguments[0], list(arguments[1:]), found, known)
     if origin in (Union, types.UnionType):
         parts = [part for part in arguments if part is not type(None)]
-        if len(parts) == 1:
-            return _describe(parts[0], [], found, known)
-        return all(_is_direct_leaf(part) for part in parts)
+        return _describe(parts[0], [], found, known) if len(parts) == 1 else all(map(_is_direct_leaf, parts))
     if origin is Link:
         found.link = True
         return True
@@ -167,8 +165,8 @@ def _default_of(info: FieldInfo) -> Callable[[], Any] | None:
         return None
     if info.default_factory is not None:
         return lambda: Encoder().encode(info.get_default(call_default_factory=True, validated_data={}))
+    value = info.default.value if isinstance(info.default, enum.Enum) else info.default
     if info.default is None or isinstance(info.default, str | bool | int | float):
-        value = info.default.value if isinstance(info.default, enum.Enum) else info.default
         return lambda: value
     return lambda: Encoder().encode(info.get_default())
 

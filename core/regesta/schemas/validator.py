@@ -88,14 +88,15 @@ class _Plan:
 
     def validator(self) -> SchemaValidator:
         """The validator by this plan; the document's own configuration holds for the fields taken out of its schema."""
-        schema = TypeAdapter[Any](Annotated[self.document, self]).core_schema
+        planned: Any = Annotated[self.document, self]
+        schema = TypeAdapter[Any](planned).core_schema
         config = typing.cast("core_schema.CoreConfig", self._config)
         if not _keeps_extra(schema, self._config):
             self.extra = "forbid"
             return SchemaValidator(schema, config)
         # Pydantic puts a nested model's own validator in place of its schema, unless asked not to.
         config = typing.cast("core_schema.CoreConfig", _forbidding(self._config))
-        return SchemaValidator(_closed(schema), config, _use_prebuilt=False)  # type: ignore[call-arg]
+        return SchemaValidator(_closed(schema), config, _use_prebuilt=False)
 
     def apply_before(self, tree: dict[str, Any]) -> Any:
         """Run the "before" validators that were taken out of the schema."""
@@ -176,7 +177,8 @@ class _Plan:
 
     def _construct(self, validated: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> Document:
         values, extra, fields_set = validated
-        return self.document.model_construct(fields_set, **values, **(extra or {}))
+        document: Document = self.document.model_construct(fields_set, **values, **(extra or {}))
+        return document
 
 
 def _is_simple(schema: Mapping[str, Any]) -> bool:

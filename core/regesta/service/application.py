@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
     resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
     registry = Registry(resources, hooks)
     readiness = Readiness()
-    app = FastAPI(
+    app = Service(
         title="Regesta",
         version=metadata.version("regesta"),
         summary="A registry on MongoDB",
@@ -63,6 +63,32 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
     add_problem_handlers(app)
     _mount(app, hooks, registry, readiness)
     return app
+
+
+class Service(FastAPI):
+    """The application, whose OpenAPI says exactly what is accepted."""
+
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI's document, in which the bounds of int64 are whole numbers again.
+
+        FastAPI turns every `maximum` into a float, and the nearest one to 2^63-1 is 2^63, which is refused.
+        """
+        if self.openapi_schema is None:
+            self.openapi_schema = _with_whole_bounds(super().openapi())
+        return self.openapi_schema
+
+
+def _with_whole_bounds(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_whole_bounds(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _with_whole_bounds(value) for key, value in node.items()}
+    if found.get("type") == "integer":
+        for bound in ("minimum", "maximum"):
+            if isinstance(found.get(bound), float):
+                found[bound] = min(int(found[bound]), 2**63 - 1)
+    return found
 
 
 def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
