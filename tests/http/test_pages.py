@@ -140,11 +140,8 @@ async def test_a_token_with_another_end_says_nothing_else(shelves: Api) -> None:
             assert answer.status_code == 400 or answer.json()["items"] == expected
 
 
-EMPTY = pytest.param("", marks=pytest.mark.xfail(reason="an empty token is taken for none", raises=KeyError))
-
-
 @pytest.mark.parametrize(
-    "token", [EMPTY, "x", ".", "..", "a.b.c", "%00", "e30.e30.e30", "null", "0", "A" * 5000, "..%2f", "%C3%BC.a.b", "'"]
+    "token", ["", "x", ".", "..", "a.b.c", "%00", "e30.e30.e30", "null", "0", "A" * 5000, "..%2f", "%C3%BC.a.b", "'"]
 )
 async def test_a_made_up_token(shelves: Api, token: str) -> None:
     answer = await shelves.ask("GET", f"/books?page_token={token}")

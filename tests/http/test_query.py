@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from regesta.query.parameters import MAX_BYTES
+from regesta.query.parameters import MAX_BYTES, MAX_PARAMETERS
 
 from .asking import MERGE, Api
 
@@ -180,7 +180,9 @@ async def test_a_value_is_only_data(api: Api, value: str) -> None:
 
 async def test_too_much(api: Api) -> None:
     await api.refuses(422, "INVALID", "GET", "/books?title=" + "x" * MAX_BYTES, locs=[("query",)])
-    await api.refuses(422, "INVALID", "GET", "/books?" + "&".join(f"p{n}=1" for n in range(101)), locs=[("query",)])
+    await api.refuses(
+        422, "INVALID", "GET", "/books?" + "&".join(f"p{n}=1" for n in range(MAX_PARAMETERS + 1)), locs=[("query",)]
+    )
     many = "&".join(f"title__in={n}" for n in range(101))
     await api.refuses(422, "INVALID", "GET", f"/books?{many}", locs=[("query", "title__in")])
     keys = "title,year,isbn,rating,published,id"

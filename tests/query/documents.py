@@ -43,7 +43,6 @@ class Author(Document):
 class Chapter(BaseModel):
     title: str = Field(alias="heading")
     pages: int | None = None
-    draft: Annotated[str, Secret] = ""
     within: list["Chapter"] = []
 
 
