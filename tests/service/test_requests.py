@@ -74,6 +74,7 @@ async def test_one_line_per_request_says_what_happened(client: httpx.AsyncClient
         "request_id": answer.headers["x-request-id"],
         "client": "127.0.0.1",
         "workspace": "team-a",
+        "actor": "anonymous",
     }
 
 

@@ -44,8 +44,8 @@ class Precondition:
             raise PreconditionFailed("If-None-Match names what is there")
 
     def demand(self) -> None:
-        """Raises PreconditionRequired where no condition was sent."""
-        if not (self.if_match or self.if_none_match):
+        """Raises PreconditionRequired where no condition was sent that says which state is meant."""
+        if not (self.if_match or ANY in self.if_none_match):
             raise PreconditionRequired("send the ETag of the document you mean in If-Match")
 
 

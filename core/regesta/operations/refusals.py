@@ -12,8 +12,9 @@ from regesta.schemas import Codec
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 UNSTORABLE = (BSONError, OverflowError, UnicodeError)
-# What the server answers where an update would make the document too large: BSONObjectTooLarge, and two without a name.
-TOO_LARGE = frozenset({10334, 17419, 17420})
+# What the server answers where a document would become too large: BSONObjectTooLarge, two without a name, and
+# TransactionTooLargeForCache.
+TOO_LARGE = frozenset({10334, 17419, 17420, 388})
 
 
 def duplicate(

@@ -19,7 +19,7 @@ from regesta.operations import actions
 from regesta.operations.etags import STANDARD
 from regesta.operations.events import event_of
 from regesta.operations.reads import Reads
-from regesta.operations.refusals import MAX_DOCUMENT, UNSTORABLE, unstorable
+from regesta.operations.refusals import MAX_DOCUMENT, UNSTORABLE, too_large, unstorable
 from regesta.operations.unit import Unit
 from regesta.resource import Resource
 from regesta.store import Atomicity, atomicity_of, unavailable
@@ -86,6 +86,8 @@ class ChangeSteps(Reads[T]):
         except PyMongoError as error:
             if error.has_error_label("TransientTransactionError") or unavailable(error):
                 raise
+            if "too large" in str(error):
+                raise too_large() from error
             logger.exception("record_change failed for %s %s", change.resource, change.key)
             raise Unavailable("the change could not be recorded; nothing was written", code="NOT_RECORDED") from error
         except UNSTORABLE as error:
