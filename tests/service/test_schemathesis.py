@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.serving import service_address
 
 __all__ = ["service_address"]
