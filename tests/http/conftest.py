@@ -5,7 +5,6 @@ Building the routes and indexes takes longer than a test: both are made once, in
 
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,20 +19,6 @@ from .asking import Api
 from .library import DOCUMENTS, Book, Card, Loan, Note, Seat
 
 SEED = b'{"isbn": "seed", "title": "Seed", "year": 1999, "tags": ["a", "b"], "author": {"name": "n"}, "meta": {"k": 1}}'
-
-
-# Beanie 1.30 reads the fields of models inside of documents from their instances; Pydantic is newer than it.
-OLD_BEANIE = (
-    "ignore:Accessing the 'model_fields' attribute on the instance is deprecated:"
-    "DeprecationWarning:beanie.odm.utils.pydantic"
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(OLD_BEANIE))
 
 
 class Witness:

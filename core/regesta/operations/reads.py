@@ -1,26 +1,24 @@
 """Reading: one document, or a page of them. One round trip each, and none for counting unless asked."""
 
-import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
-from pymongo.errors import PyMongoError
 
 from regesta.change import Caller
-from regesta.errors import Unavailable
 from regesta.operations.addresses import Addresses
+from regesta.operations.deadlines import bounded
 from regesta.operations.etags import etag_of
 from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import collection_of, unavailable
+from regesta.store import collection_of
 
 T = TypeVar("T", bound=Document)
 
@@ -191,21 +189,6 @@ class Reads(Generic[T]):
 
 
 _PROCESS_SECRET = secrets.token_bytes(32)
-
-
-@asynccontextmanager
-async def bounded(seconds: float) -> AsyncIterator[None]:
-    """Raises Unavailable where what is inside takes longer than `seconds`, or the database is away."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise Unavailable("it took too long; nothing was changed", code="TIMEOUT") from error
-    except PyMongoError as error:
-        known = unavailable(error)
-        if known is None:
-            raise
-        raise known from error
 
 
 def _has_revision(resource: Resource[Any]) -> bool:

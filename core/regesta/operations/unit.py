@@ -7,10 +7,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pymongo.errors import PyMongoError
-
-from regesta.errors import Unavailable
-from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of, unavailable
+from regesta.operations.deadlines import bounded
+from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of
 
 R = TypeVar("R")
 AfterCommit = Callable[[], Awaitable[None]]
@@ -85,16 +83,8 @@ async def run_unit(
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
     the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
     """
-    try:
-        async with asyncio.timeout(seconds), turn or nullcontext():
-            unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
-    except TimeoutError as error:
-        raise Unavailable("the write took too long; whether it was done is unknown", code="TIMEOUT") from error
-    except PyMongoError as error:
-        known = unavailable(error)
-        if known is None:
-            raise
-        raise known from error
+    async with bounded(seconds, "the write took too long; whether it was done is unknown"), turn or nullcontext():
+        unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     for action in unit.after_commit:
         await action()
     return result
