@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
 from .documents import KEY_FORMAT, ItemBody, bodies
@@ -13,6 +14,7 @@ APPS = ("ours", "beanie", "raw")
 MODULES = {"ours": "ours", "beanie": "beanie_peer", "raw": "raw_peer"}
 NEW_KEYS = "new-{:08d}"  # sorts before the seeded keys, so that created documents can be told apart
 PAGE = 100
+RAW_EVENTS = "raw_audit_events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,20 @@ class Pace:
     seconds: float
 
 
+# The questions an audit trail is for: what happened lately, to this document, by this person.
+AUDIT_INDEXES = (("time",), ("resource", "key", "time"), ("actor.subject", "time"))
+
+
 def seed(database: Database[dict[str, Any]], count: int) -> None:
-    """Fill the collection that is read, and make both indexes: it must not matter who starts first."""
+    """Fill the collection that is read, and make the indexes: it must not matter who starts first.
+
+    The events of the PyMongo application get the indexes that ours have, without which nobody could read them.
+    """
     for collection in (GET.collection, AUDITED.collection):
         database[collection].create_index("sku", unique=True, name="sku_1")
+    for fields in AUDIT_INDEXES:
+        keys = [(field, DESCENDING if field == "time" else ASCENDING) for field in fields]
+        database[RAW_EVENTS].create_index([*keys, ("_id", DESCENDING)])
     database[GET.collection].insert_many([body.model_dump() for body in bodies(count)])
 
 

@@ -186,3 +186,49 @@ def test_operation_ids_of_one_mount_are_plain() -> None:
     paths = app.openapi()["paths"]
     found = {operation["operationId"] for path in paths.values() for operation in path.values()}
     assert found == {"list_books", "get_book", "create_book", "replace_book", "patch_book", "delete_book"}
+
+
+async def test_a_middleware_may_match_the_routes_itself(memory_database: Any) -> None:
+    """Instrumentation asks every route whether a request is its own, to name it; the answer is the right route's."""
+    app = FastAPI()
+    app.include_router(crud_router(Book), prefix="/a")
+    app.include_router(crud_router(Book, operations=["list"], page_size=1), prefix="/{any}")
+
+    async def instrumented(scope: Any, receive: Any, send: Any) -> None:
+        for route in app.router.routes:
+            route.matches(scope)
+        await app(scope, receive, send)
+
+    await init_beanie(memory_database, document_models=[Book])
+    async with client_of(instrumented) as client:
+        await is_ours(client, "/a")
+        await created(client, "/a/books", {"title": "2"})
+        assert len((await client.get("/a/books")).json()["items"]) > 1
+        assert len((await client.get("/b/books")).json()["items"]) == 1
+
+
+async def test_routes_without_dependencies_go_the_short_way(memory_database: Any) -> None:
+    """FastAPI tells of it in names of its own: where they are gone, every route becomes slower, and this fails."""
+    scopes: list[dict[str, Any]] = []
+
+    class Seeing:
+        @hookimpl
+        async def validate_change(self) -> None:
+            scopes.append(current)
+
+    app = FastAPI()
+    app.include_router(crud_router(Book, hooks=Hooks(Seeing())), prefix="/a")
+    app.include_router(crud_router(Book, hooks=Hooks(Seeing()), actor=lambda: "me"), prefix="/b")
+    current: dict[str, Any] = {}
+
+    async def kept(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal current
+        current = scope
+        await app(scope, receive, send)
+
+    await init_beanie(memory_database, document_models=[Book])
+    async with client_of(kept) as client:
+        for prefix in ("/a", "/b"):
+            assert (await client.post(f"{prefix}/books", json={"title": "t"})).status_code == 201
+    # FastAPI's own way leaves the stack of its dependencies in the scope.
+    assert ["fastapi_inner_astack" in scope for scope in scopes] == [False, True]

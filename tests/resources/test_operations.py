@@ -1,7 +1,7 @@
 """Which operations there are, who may call them, and models of the application's own."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from beanie import Document, init_beanie
@@ -269,3 +269,24 @@ async def test_models_of_ones_own(any_database: Any) -> None:
         assert pointers(await client.merge(url, {"year": -7})) == {"/year"}
         assert pointers(await client.merge(url, {"year": 1, "title": "x"})) == {"/title"}
         assert pointers(await client.merge(url, {"year": 1, "made_at": "2024-01-01T00:00:00Z"})) == {"/made_at"}
+
+
+class Lent(BaseModel):
+    days: Literal[1, 7] = 1
+    since: datetime | None = None
+
+
+@pytest.mark.parametrize("wrong", [{"days": True}, {"days": 1.0}, {"since": "1700000000"}, {"until": 1}])
+async def test_models_of_ones_own_take_json_exactly(memory_database: Any, wrong: dict[str, Any]) -> None:
+    schemas = Schemas(create=Lent, replace=Lent, patch=Lent)
+    async with served(memory_database, Loan, schemas=schemas) as client:
+        url = (await client.post("/loans", json={"since": "2024-01-01T00:00:00Z"})).headers["location"]
+        where = {f"/{name}" for name in wrong}
+        assert pointers(await client.post("/loans", json=wrong)) == where
+        assert pointers(await client.put(url, json=wrong)) == where
+        assert pointers(await client.merge(url, wrong)) == where
+
+
+class Loan(Document):
+    days: int = 1
+    since: datetime | None = None

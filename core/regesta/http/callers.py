@@ -2,9 +2,9 @@
 
 import inspect
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -70,6 +70,7 @@ def with_dependencies(
     resolved.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     resolved.__name__ = getattr(endpoint, "__name__", "endpoint")
     resolved.__doc__ = endpoint.__doc__
+    resolved.direct = endpoint  # type: ignore[attr-defined] # what to call where there is nothing to resolve
     return resolved
 
 
@@ -105,5 +106,10 @@ def request_id_of(request: Request) -> str:
     known: str | None = request.scope.get(STATE)
     if known is None:
         sent = request.headers.get("x-request-id", "")
-        known = request.scope[STATE] = sent if REQUEST_ID.match(sent) else uuid4().hex
+        known = request.scope[STATE] = request_id_from(sent)
     return known
+
+
+def request_id_from(sent: str) -> str:
+    """What the client sent, where it is harmless, else 32 random hexadecimal digits."""
+    return sent if sent and REQUEST_ID.match(sent) else secrets.token_hex(16)

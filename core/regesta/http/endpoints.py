@@ -24,7 +24,7 @@ from regesta.http.headers import (
     tags_of,
 )
 from regesta.http.selection import Selection, select, selection_of
-from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written
+from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, flag, parse_parameters
 from regesta.resource import Operation
@@ -57,18 +57,18 @@ class Endpoints(Generic[T]):
         query = self.operations.rules.parse(request.scope["query_string"])
         caller = await self._callers.of(request, Operation.LIST, scope, actor)
         page = await self.operations.page(caller, self._keys(request), query, count_of(request))
-        items = [stored.codec.wire(stored.raw) for stored in page.items]
+        items = page.wires()
         if query.fields is not None:
             selection = self._selection(query.fields)
             items = [select(item, selection) for item in items]
         body: dict[str, Any] = {"items": items}
         if query.include_etag:
-            body["etags"] = [quoted(stored.etag) for stored in page.items]
+            body["etags"] = [quoted(etag_of(raw)) for raw in page.raws]
         if page.next_page_token:
             body["next_page_token"] = page.next_page_token
         if page.total is not None:
             body["total"] = page.total
-        return Response(dumps(body), media_type=JSON, headers=_next_link(request, page.next_page_token))
+        return JsonResponse(dumps(body), headers=_next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """One document; 304 where the client has it."""
@@ -86,7 +86,7 @@ class Endpoints(Generic[T]):
         wire = stored.codec.wire(stored.raw)
         if shown is not None:
             wire = select(wire, self._selection(shown))
-        return Response(dumps(wire), media_type=JSON, headers={"ETag": quoted(etag)})
+        return JsonResponse(dumps(wire), headers={"ETag": quoted(etag)})
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A new document."""
@@ -188,7 +188,21 @@ class Endpoints(Generic[T]):
             path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
             key = quote(written.key, safe="")
             headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
-        return Response(dumps(written.codec.wire(written.raw)), 201 if created else 200, headers, JSON)
+        return JsonResponse(dumps(written.codec.wire(written.raw)), 201 if created else 200, headers)
+
+
+class JsonResponse(Response):
+    """JSON that is already bytes, with few headers: `init_headers` of Starlette looks for what is never there."""
+
+    def __init__(self, content: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.status_code = status_code
+        self.background = None
+        self.body = content
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()],
+        ]
 
 
 def path_names(operations: Operations[Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from regesta.http.callers import with_dependencies
 from regesta.http.documentation import Documentation, path_parameters, request_body
 from regesta.http.endpoints import Endpoints
 from regesta.http.headers import MERGE_PATCH
-from regesta.http.routes import ResourceRoute
+from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
 from regesta.resource import Operation, Parent, Resource, Schemas
 
@@ -82,7 +82,7 @@ def crud_router(
 
 def registry_router(registry: Registry) -> APIRouter:
     """The routes of every resource of a registry."""
-    router = APIRouter(route_class=ResourceRoute)
+    router = ResourceRouter(route_class=ResourceRoute)
     for operations in registry:
         _add_routes(router, operations)
     return router
@@ -93,14 +93,17 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     endpoints, documentation = Endpoints(operations), Documentation(operations)
     path = collection_path(operations)
     one = f"{path}/{{{resource.singular.replace('-', '_')}}}"
+    heads = []
     for operation, method in METHODS.items():
         if operation in resource.operations:
             collection = operation in ON_COLLECTION
             route = _route(operations, operation, endpoints, documentation, path if collection else one)
             route.allowed = _allowed(resource, collection=collection)
+            route.literal = f"/{resource.name}"
             router.routes.append(route)
             if method == "GET":
-                router.routes.append(_head(route))
+                heads.append(_head(route))
+    router.routes.extend(heads)
 
 
 def collection_path(operations: Operations[Any]) -> str:
@@ -150,7 +153,7 @@ def _head(route: ResourceRoute) -> ResourceRoute:
         dependencies=route.dependencies,
         include_in_schema=False,
     )
-    head.allowed = route.allowed
+    head.allowed, head.literal = route.allowed, route.literal
     return head
 
 

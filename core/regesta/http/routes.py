@@ -1,6 +1,7 @@
 """Routes that answer errors as problems, in whatever application they are mounted."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from fastapi import routing
@@ -8,12 +9,33 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from regesta.errors import MethodNotAllowed, ProblemError
 from regesta.http.problems import from_http_exception, from_validation, problem_response
 
+# FastAPI's keys in the scope of a request that an included router answers.
+FASTAPI, CONTEXT = "fastapi", "effective_route_context"
+SELECTED = "regesta_selected_route"
+
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+def answering(inner: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """`inner`, with errors answered as problems."""
+
+    async def handler(request: Request) -> Response:
+        try:
+            return await inner(request)
+        except ProblemError as error:
+            return problem_response(error, request.scope["path"])
+        except RequestValidationError as error:
+            return problem_response(from_validation(error), request.scope["path"])
+        except HTTPException as error:
+            return from_http_exception(error, request.scope["path"])
+
+    return handler
 
 
 class ProblemRoute(routing.APIRoute):
@@ -24,20 +46,8 @@ class ProblemRoute(routing.APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, or a shorter way where there is one, with errors answered."""
-        inner = self.handler_inside(super().get_route_handler())
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await inner(request)
-            except ProblemError as error:
-                return problem_response(error, request.scope["path"])
-            except RequestValidationError as error:
-                return problem_response(from_validation(error), request.scope["path"])
-            except HTTPException as error:
-                return from_http_exception(error, request.scope["path"])
-
-        return handler
+        """FastAPI's handler, with errors answered."""
+        return answering(self.handler_inside(super().get_route_handler()))
 
     def handler_inside(self, handler: Handler) -> Handler:
         """What runs inside; `handler` is FastAPI's own."""
@@ -48,24 +58,33 @@ class ResourceRoute(ProblemRoute):
     """A generated route. Its endpoint reads the body itself and needs nothing of FastAPI but dependencies.
 
     So where none is declared, here or at any `include_router` above, the endpoint is called without
-    FastAPI's machinery, which would cost more than the rest of a read. FastAPI tells of dependencies that an
-    `include_router` adds only through a name of its own; without it the long way is taken, which is
+    FastAPI's machinery, which would cost more than the rest of a read. FastAPI tells of what an
+    `include_router` adds only through names of its own; without them the long way is taken, which is
     always right.
     """
 
     allowed: frozenset[str] = frozenset()
+    # What every path of this route contains: an application has many routes, and most requests are of others.
+    literal: str = ""
 
     def handler_inside(self, handler: Handler) -> Handler:
-        """The endpoint itself where nothing has to be resolved; else FastAPI's, without a body to read."""
-        dependant = _effective_dependant(self)
-        if dependant is not None and not dependant.dependencies:
-            endpoint: Handler = self.endpoint
-            return endpoint
+        """FastAPI's handler, without a body to read."""
 
         async def without_body(request: Request) -> Response:
             return await handler(_BodyForEndpoint(request.scope, request.receive))
 
         return without_body
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """FastAPI's answer; a request that is this route's is remembered for `ResourceRouter.handle`."""
+        if self.literal not in scope["path"]:
+            return Match.NONE, {}
+        match, child_scope = super().matches(scope)
+        if match is Match.FULL:
+            context = _included_as(self, scope)
+            if context is not None and _nothing_to_resolve(context, scope):
+                scope[SELECTED] = (self, context, child_scope)
+        return match, child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 405 as a problem, with every method of this path in `Allow`."""
@@ -76,6 +95,30 @@ class ResourceRoute(ProblemRoute):
             await problem_response(error, scope["path"])(scope, receive, send)
             return
         await super().handle(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The short way: the endpoint, and its errors as problems."""
+        response = await self._short(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    @cached_property
+    def _short(self) -> Handler:
+        return answering(getattr(self.endpoint, "direct", self.endpoint))
+
+
+class ResourceRouter(routing.APIRouter):
+    """The router of generated routes: one that `matches` chose, and that needs nothing else, is called at once."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the route that the request matched."""
+        selected = scope.pop(SELECTED, None)
+        if selected is None:
+            await super().handle(scope, receive, send)
+            return
+        route, context, child_scope = selected
+        scope.update(child_scope)
+        scope[FASTAPI][CONTEXT] = context
+        await route.answer(scope, receive, send)
 
 
 class _BodyForEndpoint(Request):
@@ -88,12 +131,14 @@ class _BodyForEndpoint(Request):
         return b""
 
 
-def _effective_dependant(route: routing.APIRoute) -> Any:
-    """What FastAPI will resolve for this route; None where that cannot be known."""
-    current = getattr(routing, "_effective_route_context_var", None)
-    if current is None:
-        return None
-    context = current.get()
-    if context is None:
-        return route.dependant
-    return context.dependant if context.original_route is route else None
+def _included_as(route: routing.APIRoute, scope: Scope) -> Any:
+    """The route as an `include_router` made it, with what that added; None where FastAPI does not tell."""
+    context = scope.get(FASTAPI, {}).get(CONTEXT)
+    return context if getattr(context, "original_route", None) is route else None
+
+
+def _nothing_to_resolve(context: Any, scope: Scope) -> bool:
+    """Whether no dependency, limit or measurement of FastAPI's lies between the request and the endpoint."""
+    return (
+        not context.dependant.dependencies and context.max_body_size is None and scope.get("fastapi.telemetry") is None
+    )

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from regesta.errors import Invalid, Issue
 from regesta.operations.addresses import Addresses
 from regesta.operations.patches import Patch
 from regesta.operations.reads import Stored
-from regesta.schemas import Codec, View, dumps, issues_of
+from regesta.schemas import Codec, ModelReader, View, dumps
 
 T = TypeVar("T", bound=Document)
 
@@ -21,7 +21,8 @@ class Bodies(Generic[T]):
     def __init__(self, codec: Codec[T], addresses: Addresses[T]) -> None:
         self._codec = codec
         self._addresses = addresses
-        self._models = codec.resource.schemas
+        models = codec.resource.schemas
+        self._create, self._replace, self._patch = map(_reader, (models.create, models.replace, models.patch))
         self.hidden_names = frozenset(codec.input_names[name] for name in codec.hidden if name in codec.input_names)
 
     def checked(self, tree: Any) -> dict[str, Any]:
@@ -44,12 +45,12 @@ class Bodies(Generic[T]):
 
     def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
         """A function that makes a new document of the body each time. It raises Invalid."""
-        model = self._models.create
+        model = self._create
         if model is None:
             return lambda: self._codec.from_body(body, self._codec.check_fields(tree))
 
         def build() -> T:
-            sent = _read(model, dumps(tree))
+            sent = model.read(dumps(tree))
             return self._codec.from_values(sent)
 
         return build
@@ -61,8 +62,8 @@ class Bodies(Generic[T]):
             codec = stored.codec
             seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
-            if self._models.replace:
-                return codec.with_values(document, _read(self._models.replace, dumps(tree)), reset)
+            if self._replace:
+                return codec.with_values(document, self._replace.read(dumps(tree)), reset)
             return codec.assembled(document, codec.check_fields(tree), reset)
 
         return edit
@@ -82,17 +83,12 @@ class Bodies(Generic[T]):
             # A merge patch cannot say "set to null": where a field has no default to go back to, it means that.
             sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
             gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
-            if self._models.patch:
-                return codec.with_values(document, _read(self._models.patch, dumps(sent)), gone)
+            if self._patch:
+                return codec.with_values(document, self._patch.read(dumps(sent)), gone)
             return codec.assembled(document, sent, gone)
 
         return edit
 
 
-def _read(model: type[BaseModel], body: bytes) -> dict[str, Any]:
-    """The fields that a body sets, by name, validated by a model of the user's own in strict JSON mode."""
-    try:
-        sent = model.model_validate_json(body, strict=True, extra=None if model.model_config.get("extra") else "forbid")
-    except ValidationError as error:
-        raise Invalid.of(issues_of(error)) from None
-    return {name: getattr(sent, name) for name in sent.model_fields_set}
+def _reader(model: type[BaseModel] | None) -> ModelReader[BaseModel] | None:
+    return ModelReader(model) if model else None

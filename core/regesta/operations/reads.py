@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -56,11 +55,24 @@ class Stored(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some documents in order, and the token of the page after them ("" after the last)."""
+    """Some documents in order, as MongoDB holds them, and the token of the page after them ("" after the last)."""
 
-    items: Sequence[Stored[T]]
+    raws: Sequence[Mapping[str, Any]]
     next_page_token: str
     total: int | None
+    reads: "Reads[T]"
+
+    @property
+    def items(self) -> Sequence[Stored[T]]:
+        """Each document with the codec of its own class."""
+        return [self.reads.stored(raw) for raw in self.raws]
+
+    def wires(self) -> list[Any]:
+        """What the JSON of the documents is made of, as clients see them."""
+        reads = self.reads
+        if not children_of(reads.resource.document):
+            return reads.codec.wires(self.raws)
+        return [reads.codec_for(raw).wire(raw) for raw in self.raws]
 
 
 class Reads(Generic[T]):
@@ -101,7 +113,10 @@ class Reads(Generic[T]):
 
         Within a session the driver's own errors pass: the transaction around must see them to be repeated.
         """
-        async with bounded(self.resource.timeout) if session is None else nullcontext():
+        if session is None:
+            async with bounded(self.resource.timeout):
+                raw = await self.find(caller, keys)
+        else:
             raw = await self.find(caller, keys, session)
         if raw is None:
             raise self.addresses.not_found(keys[-1])
@@ -109,7 +124,7 @@ class Reads(Generic[T]):
 
     async def find(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """The raw document at this path, None where there is none. Raises NotFound for a missing parent."""
-        parent = await self.parent_value(caller, keys[:-1], session)
+        parent = None if self.parent is None else await self.parent_value(caller, keys[:-1], session)
         filter_ = self.addresses.collection_filter(caller.scope, parent)
         wanted = and_filters(filter_, self.addresses.key_filter(keys[-1]))
         found: dict[str, Any] | None = await self.collection.find_one(wanted, session=session)
@@ -138,14 +153,15 @@ class Reads(Generic[T]):
             found = self.collection.find(wanted, projection=self._projection(query))
             # A batch larger than the limit: the server sees the end at once and keeps no cursor.
             found = found.sort(list(query.sort)).limit(query.page_size + 1).batch_size(query.page_size + 2)
-            raws = await found.to_list(query.page_size + 1)
+            # None: all of it at once. With a length the driver takes document by document out of its buffer.
+            raws = await found.to_list(None)
             token = ""
             if len(raws) > query.page_size:
                 raws.pop()
                 tokens = await self._page_tokens()
                 token = tokens.issue(query, self._bound(caller, parents), position(raws[-1], query.sort))
             total = await self._count(everything, count)
-        return Page([self.stored(raw) for raw in raws], token, total)
+        return Page(raws, token, total, self)
 
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""

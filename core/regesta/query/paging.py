@@ -78,8 +78,12 @@ class PageTokens:
         return list(values)
 
     def _signer(self, query: "Query", scope: Mapping[str, Any]) -> TimestampSigner:
-        encoded = Encoder().encode(dict(sorted(scope.items())))
-        salt = blake2b(bson.encode({"s": encoded}, codec_options=STANDARD), key=query.binding).digest()
+        bound = dict(sorted(scope.items()))
+        try:
+            encoded = bson.encode({"s": bound}, codec_options=STANDARD)
+        except BSONError:  # values that only Beanie knows how to store
+            encoded = bson.encode({"s": Encoder().encode(bound)}, codec_options=STANDARD)
+        salt = blake2b(encoded, key=query.binding).digest()
         return TimestampSigner(self._secret, salt=b"regesta.page" + salt, digest_method=sha256)
 
 

@@ -5,21 +5,23 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 
 import datetime
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
 from beanie import Document, Link
-from beanie.odm.utils.dump import get_dict
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
 from pydantic import BaseModel, ValidationError
 
-from regesta.errors import Invalid, Issue, Location
+from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
+from regesta.schemas.issues import issues_of, shortened
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
+from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
 
 T = TypeVar("T", bound=Document)
@@ -59,17 +61,18 @@ class Codec(Generic[T]):
         self._unshown = {"id", "revision_id", *unsent, *self._links}
         self._validator = BodyValidator(document, self.read_only)
         self.direct = self.shape.direct and resource.schemas.read is None and not _has_encoders(document)
-        hidden = {View.VISIBLE: self.hidden, View.WHOLE: frozenset({"revision_id"})}
-        self._projectors: dict[View, Projector] = {view: projector(self.shape, names) for view, names in hidden.items()}
+        self._visible: Projector = projector(self.shape, self.hidden)
+        self._whole: Projector = projector(self.shape, frozenset({"revision_id"}))
 
     # body -> document
 
     def check_fields(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body, once it has writable fields only. Raises Invalid naming every other one."""
         if not tree.keys() <= self.inputs.keys():
-            issues = [Issue(("body", name), *self.refusal(name)) for name in tree if not self.accepts(name)]
-            if issues:
-                raise Invalid.of(issues)
+            refused = [name for name in tree if not self.accepts(name)]
+            if refused:
+                issues = (Issue(("body", name), *self.refusal(name)) for name in refused)
+                raise Invalid.of(shortened(issues, len(refused)))
         return tree
 
     def accepts(self, name: str) -> bool:
@@ -150,11 +153,14 @@ class Codec(Generic[T]):
     def to_stored(self, document: T) -> dict[str, Any]:
         """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
         try:
-            encoded: dict[str, Any] = get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
+            return self._encode(document)
         except (ValueError, TypeError, AttributeError) as error:
             issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
             raise Invalid.of([issue]) from error
-        return encoded
+
+    @cached_property
+    def _encode(self) -> Callable[[Any], dict[str, Any]]:
+        return encoder_of(self.document)
 
     def stored_before(self, raw: Mapping[str, Any], document: T) -> dict[str, Any]:
         """What Beanie would write for a document as it was read; what is stored where Beanie could not write it."""
@@ -179,9 +185,11 @@ class Codec(Generic[T]):
 
     def wire(self, raw: Mapping[str, Any], view: View = View.VISIBLE) -> Any:
         """What `dumps` turns into the JSON of a document."""
-        if self.direct:
-            return self._projectors[view](raw)
-        return self._dump(raw, view)
+        return self._projected(raw, view) if self.direct else self._dump(raw, view)
+
+    def wires(self, raws: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """What `dumps` turns into the JSON of several documents of this class, as clients see them."""
+        return list(map(self._visible if self.direct else self.wire, raws))
 
     def tree(self, raw: Mapping[str, Any], view: View = View.VISIBLE) -> dict[str, Any]:
         """The document as parsed JSON."""
@@ -198,13 +206,16 @@ class Codec(Generic[T]):
             shape = found.child if found else None
         return ".".join(parts)
 
+    def _projected(self, raw: Mapping[str, Any], view: View) -> dict[str, Any]:
+        return self._visible(raw) if view is View.VISIBLE else self._whole(raw)
+
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         document = self.from_stored(raw)
         if self.resource.schemas.read and view is View.VISIBLE:
             try:
                 read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
             except ValidationError:  # somebody else wrote what the model of the answer does not know
-                return self._projectors[view](raw)
+                return self._projected(raw, view)
             return read.model_dump(mode="json", by_alias=True, fallback=as_json)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
@@ -217,21 +228,13 @@ class Codec(Generic[T]):
                 warnings=False,
             )
         except (ValueError, TypeError, AttributeError):
-            return self._projectors[view](raw)
+            return self._projected(raw, view)
         links = {
             self.wire_names[name]: _link_ids(getattr(document, name, None))
             for name in self._links
             if name not in hidden
         }
         return {"id": document.id, **dumped, **links}
-
-
-def issues_of(error: ValidationError, prefix: Location = ("body",)) -> list[Issue]:
-    """Pydantic's errors as issues, without the input they quote."""
-    return [
-        Issue((*prefix, *found["loc"]), found["msg"].removeprefix("Value error, "), found["type"])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
 
 
 def _takes_none(annotation: Any) -> bool:
@@ -261,4 +264,4 @@ def _link_ids(value: Any) -> Any:
     return value.id if isinstance(value, Document) else value
 
 
-__all__ = ["Codec", "View", "as_json", "dumps", "issues_of"]
+__all__ = ["Codec", "View", "as_json", "dumps"]

@@ -7,11 +7,13 @@ or deep nesting.
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import jiter
 
 from regesta.errors import Invalid, Issue, Location, Malformed
+from regesta.schemas.issues import MAX_ISSUES, shortened
 
 MAX_DEPTH = 100
 INT64 = range(-(2**63), 2**63)
@@ -32,10 +34,12 @@ def read_json(body: bytes) -> Any:
 
 def check_storable(value: Any) -> None:
     """Raises Invalid with everything in a JSON value that no document may hold: see `read_json`."""
+    if _are_harmless([value], 0):
+        return
     issues: list[Issue] = []
     _check(value, ("body",), 0, issues)
     if issues:
-        raise Invalid.of(issues)
+        raise Invalid.of(shortened(issues, len(issues)))
 
 
 def _read_slowly(body: bytes) -> Any:
@@ -69,6 +73,40 @@ def _refuse_constant(name: str) -> NoReturn:
     raise Malformed(f"{name} is not JSON", code="INVALID_JSON")
 
 
+def _are_harmless(values: Iterable[Any], depth: int) -> bool:
+    """Whether surely nothing is wrong, for which no place has to be remembered: so it is with nearly every body."""
+    for value in values:
+        kind = value.__class__
+        if kind is str:
+            if "\x00" in value or not (value.isascii() or _is_encodable(value)):
+                return False
+        elif kind is int:
+            if value not in INT64:
+                return False
+        elif kind is float:
+            if not math.isfinite(value):
+                return False
+        elif kind is dict:
+            if depth >= MAX_DEPTH or _may_have_bad_keys(value) or not _are_harmless(value.values(), depth + 1):
+                return False
+        elif kind is list and (depth >= MAX_DEPTH or not _are_harmless(value, depth + 1)):
+            return False
+    return True
+
+
+def _may_have_bad_keys(value: Mapping[str, Any]) -> bool:
+    keys = "".join(value)
+    return "" in value or "$" in keys or "." in keys or "\x00" in keys or not keys.isascii()
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
     kind = value.__class__
     if kind is str:
@@ -81,14 +119,23 @@ def _check(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
             raise Malformed(
                 f"{'.'.join(map(str, loc[1:])) or 'the body'} is too large for a number", code="INVALID_JSON"
             )
-    elif kind is dict:
-        if _deep_enough(depth, loc, issues):
-            for key, item in value.items():
-                _check_key(key, loc, issues)
-                _check(item, (*loc, key), depth + 1, issues)
-    elif kind is list and _deep_enough(depth, loc, issues):
-        for index, item in enumerate(value):
-            _check(item, (*loc, index), depth + 1, issues)
+    elif (kind is dict or kind is list) and _deep_enough(depth, loc, issues):
+        _check_items(value, loc, depth, issues)
+
+
+def _check_items(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
+    is_object = value.__class__ is dict
+    items: Iterable[tuple[Any, Any]] = value.items() if is_object else enumerate(value)
+    for key, item in items:
+        if len(issues) > MAX_ISSUES:
+            return
+        if is_object:
+            _check_key(key, loc, issues)
+        if item.__class__ not in _HARMLESS:
+            _check(item, (*loc, key), depth + 1, issues)
+
+
+_HARMLESS = (bool, type(None))
 
 
 def _deep_enough(depth: int, loc: Location, issues: list[Issue]) -> bool:

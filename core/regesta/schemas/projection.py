@@ -1,6 +1,7 @@
 """Turns stored documents into what clients see, without building instances."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from regesta.schemas.shape import FieldShape, Shape
 
 Projector = Callable[[Mapping[str, Any]], dict[str, Any]]
 UUID_LENGTH = 16
+REVISION = "revision_id"
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
@@ -42,51 +44,103 @@ _AS_LIST = (set, frozenset, tuple)
 def projector(shape: Shape, leave_out: frozenset[str] = frozenset()) -> Projector:
     """A function from a stored dict to the wire dict: known keys renamed, defaults filled in, the rest dropped.
 
-    `leave_out` are Python names of fields on this level.
+    `leave_out` are Python names of fields on this level. What needs no change is answered as it is, not copied.
     """
-    return _Projectors().build(shape, leave_out)
+    return _Projectors().build(shape, leave_out).project
+
+
+@dataclass(slots=True)
+class _Level:
+    """The projector of one model; `plain` are the keys of what it answers as it is, None where it always changes."""
+
+    project: Projector
+    plain: Set[str] | None = None
 
 
 class _Projectors:
-    """Builds projectors; a model that contains itself gets its own projector once it is there."""
+    """Builds projectors; a model that contains itself finds its own one already there."""
 
     def __init__(self) -> None:
-        self._built: dict[int, Projector] = {}
+        self._built: dict[int, _Level] = {}
 
-    def build(self, shape: Shape, leave_out: frozenset[str] = frozenset()) -> Projector:
+    def build(self, shape: Shape, leave_out: frozenset[str] = frozenset()) -> _Level:
+        level = self._built[id(shape)] = _Level(lambda raw: level.project(raw))
         fields = [found for found in shape.fields.values() if found.name not in leave_out]
+        changing = [(found.wire, change) for found in fields if (change := self._change(found))]
         names = {found.stored: found.wire for found in fields}
-        defaults = {found.stored: found.default for found in fields if found.default}
-        changing: list[tuple[str, Callable[[Any], Any]]] = []
-        pick, wires = _picker(tuple(names)), tuple(names.values())
-        as_stored = names.keys() if all(stored == wire for stored, wire in names.items()) else None
-
-        # On the path of every document that is read, so written for speed: C code does the picking.
-        def project(raw: Mapping[str, Any]) -> dict[str, Any]:
-            if not changing and raw.keys() == as_stored:
-                return raw  # type: ignore[return-value]
-            try:
-                wire = dict(zip(wires, pick(raw), strict=True))
-            except KeyError:
-                wire = _incomplete(raw, names, defaults)
-            for name, change in changing:
-                if name in wire:
-                    wire[name] = change(wire[name])
-            return wire
-
-        self._built[id(shape)] = project
-        for found in fields:
-            change = self._change(found)
-            if change:
-                changing.append((found.wire, change))
-        return project
+        as_declared = _picking(names, {found.stored: found.default for found in fields if found.default})
+        project = _exchanging(names, shape.fields.keys(), as_declared)
+        if names.keys() == shape.fields.keys() == set(names.values()):
+            project = _checking(shape.fields.keys(), as_declared)
+            level.plain = None if changing else shape.fields.keys()
+        level.project = _changing(project, changing) if changing else project
+        return level
 
     def _change(self, found: FieldShape) -> Callable[[Any], Any] | None:
         if found.child is None:
             return found.convert
-        known = self._built.get(id(found.child))
-        below = known or self.build(found.child)
+        below = self._built.get(id(found.child)) or self.build(found.child)
         return _CONTAINERS[found.container](below)
+
+
+# On the path of every document that is read, so written for speed: C code does the comparing and the picking.
+
+
+def _checking(known: Set[str], otherwise: Projector) -> Projector:
+    """The document itself where it has exactly the known keys."""
+    return lambda raw: raw if raw.keys() == known else otherwise(raw)  # type: ignore[return-value]
+
+
+def _exchanging(names: Mapping[str, str], known: Set[str], otherwise: Projector) -> Projector:
+    """A copy with some keys renamed and some left out, for a document that has exactly the known keys."""
+    renamed = tuple((stored, wire) for stored, wire in names.items() if stored != wire)
+    first = {wire: None for _, wire in renamed}
+    if first.keys() & known:  # a new name that another field is stored under
+        return otherwise
+    without_revision = known - {REVISION}
+    hidden = tuple(known - names.keys())
+
+    def project(raw: Mapping[str, Any]) -> dict[str, Any]:
+        if raw.keys() != without_revision and raw.keys() != known:
+            return otherwise(raw)
+        wire = {**first, **raw}
+        for stored, name in renamed:
+            wire[name] = wire.pop(stored)
+        for stored in hidden:
+            wire.pop(stored, None)
+        return wire
+
+    return project
+
+
+def _changing(inner: Projector, changing: Sequence[tuple[str, Callable[[Any], Any]]]) -> Projector:
+    """What `inner` answers, with some values changed."""
+
+    def project(raw: Mapping[str, Any]) -> dict[str, Any]:
+        wire = inner(raw)
+        for name, change in changing:
+            if name in wire:
+                value = wire[name]
+                shown = change(value)
+                if shown is not value:
+                    wire = {**raw} if wire is raw else wire
+                    wire[name] = shown
+        return wire
+
+    return project
+
+
+def _picking(names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]) -> Projector:
+    """The known keys, whatever else is there; without them the fuller way of `_incomplete`."""
+    pick, wires = _picker(tuple(names)), tuple(names.values())
+
+    def project(raw: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(zip(wires, pick(raw), strict=True))
+        except KeyError:
+            return _incomplete(raw, names, defaults)
+
+    return project
 
 
 def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
@@ -109,24 +163,29 @@ def _incomplete(
     return wire
 
 
-def _one(below: Projector) -> Callable[[Any], Any]:
-    return lambda value: below(value) if isinstance(value, dict) else value
+def _one(below: _Level) -> Callable[[Any], Any]:
+    return lambda value: below.project(value) if isinstance(value, dict) else value
 
 
-def _many(below: Projector) -> Callable[[Any], Any]:
+def _many(below: _Level) -> Callable[[Any], Any]:
+    plain = below.plain
+
     def change(value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return [below(item) if isinstance(item, dict) else item for item in value]
+        for item in value:
+            if not isinstance(item, dict) or item.keys() != plain:
+                return [below.project(item) if isinstance(item, dict) else item for item in value]
+        return value
 
     return change
 
 
-def _keyed(below: Projector) -> Callable[[Any], Any]:
+def _keyed(below: _Level) -> Callable[[Any], Any]:
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {key: below(item) if isinstance(item, dict) else item for key, item in value.items()}
+        return {key: below.project(item) if isinstance(item, dict) else item for key, item in value.items()}
 
     return change
 

@@ -12,7 +12,7 @@ here goes around them:
 """
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -20,14 +20,15 @@ import orjson
 from beanie import BackLink, Document, Link
 from bson import DBRef
 from pydantic import GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, SchemaValidator, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from regesta.errors import DeclarationError
+from regesta.schemas.compiled import Compiled
+from regesta.schemas.exact import children
 from regesta.schemas.shape import input_name, is_back_link, linked_document
 
 T = TypeVar("T", bound=Document)
 Before = Callable[[Any], Any]
-
 
 # The fields that a part of a body lacks, by Python name, for validators that look at other fields.
 _UNSENT: ContextVar[Mapping[str, Any]] = ContextVar("unsent")
@@ -38,15 +39,13 @@ class BodyValidator(Generic[T]):
 
     def __init__(self, document: type[T], read_only: frozenset[str]) -> None:
         self._plan, self._partial_plan = _Plan(document, read_only), _Plan(document, read_only, partial=True)
-        self._validator, self._partial = self._plan.validator(), self._partial_plan.validator()
 
     def validate(self, body: bytes, tree: Mapping[str, Any]) -> T:
         """A document from a body and the same body parsed. Raises pydantic.ValidationError."""
         if self._plan.before:
             body = orjson.dumps(self._plan.apply_before(dict(tree)), default=str)
-        document: T = self._validator.validate_json(
-            body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False
-        )
+        validator = self._plan.compiled.for_body(body)
+        document: T = validator.validate_json(body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False)
         return document
 
     def validate_some(
@@ -59,7 +58,7 @@ class BodyValidator(Generic[T]):
         body = orjson.dumps(self._partial_plan.apply_before(dict(tree)), default=str)
         token = _UNSENT.set(unsent)
         try:
-            values, extra, sent = self._partial.validate_json(
+            values, extra, sent = self._partial_plan.compiled.for_body(body).validate_json(
                 body, strict=True, extra=self._partial_plan.extra, by_alias=True, by_name=False
             )
         finally:
@@ -71,7 +70,9 @@ class BodyValidator(Generic[T]):
         fields = self._plan.document.model_fields
         named = {input_name(name, info): values[name] for name, info in fields.items() if name in values}
         named.pop("revision_id", None)
-        document: T = self._validator.validate_python({**named, **(extra or {})}, by_alias=True, by_name=False)
+        document: T = self._plan.compiled.validator.validate_python(
+            {**named, **(extra or {})}, by_alias=True, by_name=False
+        )
         return document
 
 
@@ -85,18 +86,14 @@ class _Plan:
         self._config: dict[str, Any] = {}
         self.extra: typing.Literal["forbid"] | None = None
         self.before: list[Before] = []
-
-    def validator(self) -> SchemaValidator:
-        """The validator by this plan; the document's own configuration holds for the fields taken out of its schema."""
-        planned: Any = Annotated[self.document, self]
-        schema = TypeAdapter[Any](planned).core_schema
-        config = typing.cast("core_schema.CoreConfig", self._config)
-        if not _keeps_extra(schema, self._config):
+        planned: Any = Annotated[document, self]
+        # The document's own configuration holds for the fields taken out of its schema.
+        self._schema: Mapping[str, Any] = TypeAdapter[Any](planned).core_schema
+        if "allow" in (_extra_of(self._config), *_extras(self._schema)):
+            self._schema, self._config = _closed(self._schema), _forbidding(self._config)
+        else:
             self.extra = "forbid"
-            return SchemaValidator(schema, config)
-        # Pydantic puts a nested model's own validator in place of its schema, unless asked not to.
-        config = typing.cast("core_schema.CoreConfig", _forbidding(self._config))
-        return SchemaValidator(_closed(schema), config, _use_prebuilt=False)
+        self.compiled = Compiled(self._schema, self._config)
 
     def apply_before(self, tree: dict[str, Any]) -> Any:
         """Run the "before" validators that were taken out of the schema."""
@@ -176,8 +173,15 @@ class _Plan:
         return schema
 
     def _construct(self, validated: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> Document:
+        """The instance, as `model_construct` makes it, which looks for aliases and defaults once more."""
         values, extra, fields_set = validated
-        document: Document = self.document.model_construct(fields_set, **values, **(extra or {}))
+        document = self.document.__new__(self.document)
+        object.__setattr__(document, "__dict__", {"id": None, "revision_id": None, **values})
+        object.__setattr__(document, "__pydantic_fields_set__", fields_set)
+        object.__setattr__(document, "__pydantic_extra__", extra)
+        object.__setattr__(document, "__pydantic_private__", None)
+        if self.document.__pydantic_post_init__:
+            document.model_post_init(None)
         return document
 
 
@@ -192,36 +196,29 @@ def _on_field(wire: str, function: Before) -> Before:
     return apply
 
 
-def _keeps_extra(node: Any, *configs: Mapping[str, Any]) -> bool:
-    """Whether any model in the schema keeps unknown fields: `extra="forbid"` at validation would override it."""
-    if any(config.get("extra_fields_behavior") == "allow" for config in configs):
-        return True
-    if isinstance(node, list | tuple):
-        return any(map(_keeps_extra, node))
-    if not isinstance(node, dict):
-        return False
-    below = (value for key, value in node.items() if key not in _OPAQUE)
-    return any(_keeps_extra(value, node.get("config") or {}) for value in below)
+def _extras(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """What the schema's models do with unknown fields: `extra="forbid"` at validation would override "allow"."""
+    below: list[Any] = []
+    children(schema, below.append)
+    yield _extra_of(schema.get("config") or {})
+    for part in below:
+        yield from _extras(part)
 
 
-def _closed(node: Any) -> Any:
+def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A schema in which each model refuses unknown fields, but those that keep them."""
-    if isinstance(node, list | tuple):
-        return type(node)(map(_closed, node))
-    if not isinstance(node, dict):
-        return node
-    closed = {key: value if key in _OPAQUE else _closed(value) for key, value in node.items()}
-    if node.get("type") in ("model", "dataclass", "typed-dict"):
-        closed["config"] = _forbidding(node.get("config") or {})
+    closed = children(schema, _closed)
+    if schema.get("type") in ("model", "dataclass", "typed-dict"):
+        closed["config"] = _forbidding(schema.get("config") or {})
     return closed
 
 
 def _forbidding(config: Mapping[str, Any]) -> dict[str, Any]:
-    keeps = config.get("extra_fields_behavior") == "allow"
-    return dict(config) if keeps else {**config, "extra_fields_behavior": "forbid"}
+    return dict(config) if _extra_of(config) == "allow" else {**config, "extra_fields_behavior": "forbid"}
 
 
-_OPAQUE = ("config", "cls", "metadata", "function", "serialization", "default", "expected")
+def _extra_of(config: Mapping[str, Any]) -> Any:
+    return config.get("extra_fields_behavior")
 
 
 def _with_link_ids(annotation: Any) -> Any:

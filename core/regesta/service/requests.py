@@ -4,14 +4,13 @@ import re
 import time
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from regesta.errors import ProblemError
 from regesta.http import problem_response
-from regesta.http.callers import REQUEST_ID, STATE
+from regesta.http.callers import STATE, request_id_from
 from regesta.service.logs import current_request
 from regesta.service.proxies import Proxies
 from regesta.workspaces import HEADER, PATTERN
@@ -68,7 +67,7 @@ class RequestMiddleware:
                 exchange.workspace = value.decode("latin-1")
             elif name == b"x-forwarded-for":
                 forwarded.append(value.decode("latin-1"))
-        exchange.request_id = scope[STATE] = sent if REQUEST_ID.match(sent) else uuid4().hex
+        exchange.request_id = scope[STATE] = request_id_from(sent)
         current_request.set(exchange.request_id)
         client = scope.get("client")
         if forwarded and client and self._proxies:

@@ -18,12 +18,13 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from ..documents import ItemBody
+from ..workloads import RAW_EVENTS
 
 client = AsyncMongoClient[dict[str, Any]](os.environ["BENCHMARK_URI"])
 database = client[os.environ["BENCHMARK_DATABASE"]]
 items = database["items"]
 audited_items = database["audited_items"]
-audit_events = database["raw_audit_events"]
+audit_events = database[RAW_EVENTS]
 
 
 @asynccontextmanager
