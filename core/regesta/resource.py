@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
@@ -127,7 +128,7 @@ class Resource(Generic[T]):
         self._check_fields()
         self._check_bounds()
 
-    @property
+    @cached_property
     def read_only(self) -> frozenset[str]:
         """The fields (Python names) that only the server sets."""
         managed = {"revision_id"} | fields_marked(self.document, Marker.READ_ONLY)
@@ -142,17 +143,17 @@ class Resource(Generic[T]):
         """Whether the document's id has a default (ObjectId, UUID factory); else clients give it."""
         return not self.document.model_fields["id"].is_required()
 
-    @property
+    @cached_property
     def hidden(self) -> frozenset[str]:
         """The fields that are never returned."""
         return fields_marked(self.document, Marker.WRITE_ONLY, Marker.SECRET) | {"revision_id"}
 
-    @property
+    @cached_property
     def secret_fields(self) -> frozenset[str]:
         """The fields that the audit trail redacts."""
         return fields_marked(self.document, Marker.SECRET)
 
-    @property
+    @cached_property
     def immutable(self) -> frozenset[str]:
         """The fields that keep the value they were created with: marked so, and the key."""
         return fields_marked(self.document, Marker.IMMUTABLE) | {self.key, "id"}

@@ -1,6 +1,7 @@
 """Turns stored documents into what clients see, without building instances."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -54,7 +55,7 @@ class _Level:
     """The projector of one model; `plain` are the keys of what it answers as it is, None where it always changes."""
 
     project: Projector
-    plain: Set[str] | None = None
+    plain: AbstractSet[str] | None = None
 
 
 class _Projectors:
@@ -64,7 +65,7 @@ class _Projectors:
         self._built: dict[int, _Level] = {}
 
     def build(self, shape: Shape, leave_out: frozenset[str] = frozenset()) -> _Level:
-        level = self._built[id(shape)] = _Level(lambda raw: level.project(raw))
+        level = self._built[id(shape)] = _Level(lambda raw: level.project(raw))  # noqa: PLW0108 - replaced below
         fields = [found for found in shape.fields.values() if found.name not in leave_out]
         changing = [(found.wire, change) for found in fields if (change := self._change(found))]
         names = {found.stored: found.wire for found in fields}
@@ -86,12 +87,12 @@ class _Projectors:
 # On the path of every document that is read, so written for speed: C code does the comparing and the picking.
 
 
-def _checking(known: Set[str], otherwise: Projector) -> Projector:
+def _checking(known: AbstractSet[str], otherwise: Projector) -> Projector:
     """The document itself where it has exactly the known keys."""
     return lambda raw: raw if raw.keys() == known else otherwise(raw)  # type: ignore[return-value]
 
 
-def _exchanging(names: Mapping[str, str], known: Set[str], otherwise: Projector) -> Projector:
+def _exchanging(names: Mapping[str, str], known: AbstractSet[str], otherwise: Projector) -> Projector:
     """A copy with some keys renamed and some left out, for a document that has exactly the known keys."""
     renamed = tuple((stored, wire) for stored, wire in names.items() if stored != wire)
     first = {wire: None for _, wire in renamed}
@@ -132,7 +133,7 @@ def _changing(inner: Projector, changing: Sequence[tuple[str, Callable[[Any], An
 
 def _picking(names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]) -> Projector:
     """The known keys, whatever else is there; without them the fuller way of `_incomplete`."""
-    pick, wires = _picker(tuple(names)), tuple(names.values())
+    pick, wires = picker(tuple(names)), tuple(names.values())
 
     def project(raw: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -143,7 +144,7 @@ def _picking(names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]
     return project
 
 
-def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+def picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     """A function from a dict to the values of these keys; it raises KeyError where one is missing."""
     if len(keys) == 1:
         return lambda raw: (raw[keys[0]],)

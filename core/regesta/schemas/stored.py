@@ -1,0 +1,153 @@
+"""What Beanie would write for a document, without its encoder where values are stored as they are.
+
+Beanie's encoder looks at every value and asks what it is; the annotations know for most fields. What they
+leave open goes through Beanie's encoder, and so does every document that has rules of its own.
+"""
+
+import datetime
+import types
+import typing
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import Any, Union
+
+from beanie import Document, PydanticObjectId
+from beanie.odm.utils.dump import get_dict
+from beanie.odm.utils.encoder import Encoder
+from bson import ObjectId
+from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
+
+from regesta.schemas.projection import picker
+
+Encode = Callable[[Any], Any]
+
+# MongoDB's driver stores these as they are, whatever else they may be called.
+NATIVE = (str, int, float, bool, type(None), datetime.datetime, ObjectId, PydanticObjectId)
+
+
+def encoder_of(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
+    """A function from an instance to what is stored of it. `document` is initialised.
+
+    The function raises ValueError, TypeError or AttributeError for a value that cannot be stored.
+    """
+    settings = document.get_settings()
+    keep_nulls = settings.keep_nulls
+
+    def by_beanie(instance: Any) -> dict[str, Any]:
+        found: dict[str, Any] = get_dict(instance, to_db=True, keep_nulls=keep_nulls)
+        return found
+
+    shares = settings.union_doc is not None or document._class_id  # noqa: SLF001 - Beanie has no public name for it
+    if shares or settings.bson_encoders or document.get_link_fields() or not _is_plain(document):
+        return by_beanie
+    left_out = set() if settings.use_revision else {"revision_id"}
+    whole = _Encoders(keep_nulls=keep_nulls).build(document, by_beanie, left_out)
+
+    def encode(instance: Any) -> dict[str, Any]:
+        stored: dict[str, Any] = whole(instance)
+        if "_id" in stored and stored["_id"] is None:
+            del stored["_id"]
+        return stored
+
+    return encode
+
+
+class _Encoders:
+    """Builds the encoders of models; one that contains itself finds its own already there."""
+
+    def __init__(self, *, keep_nulls: bool) -> None:
+        self._keep_nulls = keep_nulls
+        self._by_beanie = Encoder(to_db=True, keep_nulls=keep_nulls).encode
+        self._built: dict[type, Encode] = {}
+
+    def build(self, model: type[BaseModel], otherwise: Encode, left_out: AbstractSet[str] = frozenset()) -> Encode:
+        self._built[model] = lambda value: encode(value)  # noqa: PLW0108 - not there yet
+        fields = {name: info for name, info in model.model_fields.items() if name not in left_out}
+        keys = tuple(info.alias or name for name, info in fields.items())
+        converting = [
+            (info.alias or name, convert)
+            for name, info in fields.items()
+            if (convert := self._encode(info)) is not None
+        ]
+        pick, keep_nulls = picker(tuple(fields)), self._keep_nulls
+
+        def encode(value: Any) -> Any:
+            if type(value) is not model:
+                return otherwise(value)
+            try:
+                stored = dict(zip(keys, pick(value.__dict__), strict=True))
+            except KeyError:  # built without validation, and not whole
+                return otherwise(value)
+            for key, convert in converting:
+                if stored[key] is not None:
+                    stored[key] = convert(stored[key])
+            return stored if keep_nulls else {key: found for key, found in stored.items() if found is not None}
+
+        return encode
+
+    def _encode(self, info: FieldInfo) -> Encode | None:
+        """How values of a field become what is stored; None where they are that already."""
+        if not _default_fits(info):
+            return self._by_beanie
+        if _is_native(info.annotation):
+            return None
+        annotation = _one_of(info.annotation)
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if isinstance(annotation, type) and _is_plain(annotation):
+            return self._built.get(annotation) or self.build(annotation, self._by_beanie)
+        below = arguments[-1] if origin is list or (origin is dict and arguments[0] is str) else None
+        if not (isinstance(below, type) and _is_plain(below)):
+            return self._by_beanie
+        item = self._built.get(below) or self.build(below, self._by_beanie)
+        if origin is list:
+            return lambda value: [item(each) for each in value]
+        return lambda value: {key: item(each) for key, each in value.items()}
+
+
+def _is_plain(model: type[Any]) -> bool:
+    """A model whose fields are all there is to store of it."""
+    return (
+        issubclass(model, BaseModel)
+        and not issubclass(model, RootModel)
+        and model.__iter__ is BaseModel.__iter__
+        and model.model_config.get("extra") != "allow"
+        and not any(info.exclude for name, info in model.model_fields.items() if name != "revision_id")
+    )
+
+
+def _default_fits(info: FieldInfo) -> bool:
+    """Pydantic does not validate defaults: a field of text may begin as anything."""
+    if info.is_required() or info.default_factory in (list, dict):
+        return True
+    if info.default_factory is not None:
+        return False
+    default = info.default
+    items = default if type(default) is list else default.values() if type(default) is dict else [default]
+    return all(type(item) in NATIVE or isinstance(item, BaseModel) for item in items)
+
+
+def _is_native(annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _is_native(arguments[0])
+    if origin in (Union, types.UnionType):
+        return all(map(_is_native, arguments))
+    if origin is typing.Literal:
+        return all(type(value) in NATIVE for value in arguments)
+    if origin is list:
+        return _is_native(arguments[0])
+    if origin is dict:
+        return arguments[0] is str and _is_native(arguments[1])
+    return annotation in NATIVE
+
+
+def _one_of(annotation: Any) -> Any:
+    """What is meant by an annotation beside None and metadata."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _one_of(arguments[0])
+    if origin in (Union, types.UnionType):
+        parts = [part for part in arguments if part is not type(None)]
+        return _one_of(parts[0]) if len(parts) == 1 else annotation
+    return annotation
