@@ -9,6 +9,15 @@ import pytest
 from regesta.store import LocalServer, memory_client, open_store
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded as their `summary`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "summary":
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line(str(said))
+
+
 @pytest.fixture(scope="session")
 def mongod_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real mongod, a replica set of one, for the whole session."""

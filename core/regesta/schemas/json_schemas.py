@@ -36,12 +36,15 @@ def replace_schema(codec: Codec[Any]) -> JsonSchema:
 
 
 def patch_schema(codec: Codec[Any]) -> JsonSchema:
-    """A JSON Merge Patch: every field may be left out, and null puts one back to its default where it has one."""
+    """A JSON Merge Patch: every field may be left out, and null puts one back to its default where it has one.
+
+    So it is inside of objects, which are merged too; arrays are replaced as a whole.
+    """
     schema = _body(codec, codec.resource.schemas.patch)
     fixed = {codec.input_names.get(name) for name in codec.resource.immutable}
     required = {codec.input_names.get(name) for name, info in codec.document.model_fields.items() if info.is_required()}
     properties = {
-        name: found if name in required else _nullable(found)
+        name: _merged(found) if name in required else _nullable(_merged(found))
         for name, found in schema.get("properties", {}).items()
         if name not in fixed
     }
@@ -115,6 +118,23 @@ def _nullable(schema: JsonSchema) -> JsonSchema:
     if "anyOf" in schema:
         return {**schema, "anyOf": [*choices, {"type": "null"}]}
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _merged(schema: JsonSchema) -> JsonSchema:
+    """What a merge patch may send for a value of this schema."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_merged(choice) for choice in schema["anyOf"]]}
+    if schema.get("type") != "object":
+        return schema
+    merged, required = dict(schema), schema.get("required", ())
+    if "properties" in schema:
+        merged["properties"] = {
+            name: _merged(found) if name in required else _nullable(_merged(found))
+            for name, found in schema["properties"].items()
+        }
+    if isinstance(schema.get("additionalProperties"), dict):
+        merged["additionalProperties"] = _nullable(_merged(schema["additionalProperties"]))
+    return _required(merged, [])
 
 
 def _required(schema: JsonSchema, names: list[str]) -> JsonSchema:
