@@ -13,11 +13,12 @@ from regesta.change import Access, Actor, Caller
 from regesta.errors import DeclarationError
 from regesta.hooks import merge_scopes
 from regesta.operations import Operations, bounded
-from regesta.resource import Operation, Resource
+from regesta.resource import READS, Operation, Resource
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 STATE = "regesta_request_id"
 ACTOR = "regesta_actor"
+ANYBODY = Caller()
 
 
 class Callers:
@@ -32,6 +33,10 @@ class Callers:
         self, request: Request, operation: Operation | str, scope: Any, actor: Any, key: str | None = None
     ) -> Caller:
         """The caller. Raises what `authorize` or `scope_query` raise."""
+        if self._asked is None and scope is None and actor is None and operation in READS:
+            # Nobody will ask who it was.
+            request.scope[ACTOR] = ANYBODY.actor.subject
+            return ANYBODY
         caller = Caller(actor_of(request, actor), request_id_of(request), scope_of(self._resource, scope))
         request.scope[ACTOR] = caller.actor.subject
         if self._asked is None:

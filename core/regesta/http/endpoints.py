@@ -18,6 +18,7 @@ from regesta.http.headers import (
     body_of,
     check_path,
     count_of,
+    has_condition,
     media_type_of,
     opaque,
     precondition_of,
@@ -57,13 +58,14 @@ class Endpoints(Generic[T]):
         query = self.operations.rules.parse(request.scope["query_string"])
         caller = await self._callers.of(request, Operation.LIST, scope, actor)
         page = await self.operations.page(caller, self._keys(request), query, count_of(request))
-        items = page.wires()
+        etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
+        items = page.into_wires()
         if query.fields is not None:
             selection = self._selection(query.fields)
             items = [select(item, selection) for item in items]
         body: dict[str, Any] = {"items": items}
-        if query.include_etag:
-            body["etags"] = [quoted(etag_of(raw)) for raw in page.raws]
+        if etags is not None:
+            body["etags"] = etags
         if page.next_page_token:
             body["next_page_token"] = page.next_page_token
         if page.total is not None:
@@ -78,10 +80,7 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         etag = stored.etag
-        if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
-        if if_match and "*" not in if_match and quoted(etag) not in if_match:
-            raise PreconditionFailed("the document has another ETag")
-        if if_none_match and ("*" in if_none_match or etag in map(opaque, if_none_match)):
+        if has_condition(request) and not self._is_wanted(request, etag):
             return Response(status_code=304, headers={"ETag": quoted(etag)})
         wire = stored.codec.wire(stored.raw)
         if shown is not None:
@@ -150,6 +149,13 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
         return Response(status_code=204)
+
+    def _is_wanted(self, request: Request, etag: str) -> bool:
+        """Whether the client lacks the document with this tag. Raises PreconditionFailed where it means another."""
+        if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
+        if if_match and "*" not in if_match and quoted(etag) not in if_match:
+            raise PreconditionFailed("the document has another ETag")
+        return not ("*" in if_none_match or etag in map(opaque, if_none_match))
 
     def _selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""

@@ -21,11 +21,19 @@ _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*\Z")
 _ONE_TAG = re.compile(_TAG)
 
 
+def has_condition(request: Request) -> bool:
+    """Whether `If-Match` or `If-None-Match` was sent: cheaper than to read both, and most reads send none."""
+    return any(name in _CONDITIONS for name, _ in request.scope["headers"])
+
+
+_CONDITIONS = (b"if-match", b"if-none-match")
+
+
 def precondition_of(request: Request) -> Precondition:
     """`If-Match` and `If-None-Match` of a write. Raises Malformed."""
-    if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
-    if not (if_match or if_none_match):
+    if not has_condition(request):
         return NO_CONDITION
+    if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
     strong = frozenset(tag if tag.startswith("W/") else opaque(tag) for tag in if_match)
     return Precondition(strong, frozenset(opaque(tag) for tag in if_none_match))
 

@@ -57,7 +57,7 @@ class Stored(Generic[T]):
 class Page(Generic[T]):
     """Some documents in order, as MongoDB holds them, and the token of the page after them ("" after the last)."""
 
-    raws: Sequence[Mapping[str, Any]]
+    raws: Sequence[dict[str, Any]]
     next_page_token: str
     total: int | None
     reads: "Reads[T]"
@@ -67,11 +67,11 @@ class Page(Generic[T]):
         """Each document with the codec of its own class."""
         return [self.reads.stored(raw) for raw in self.raws]
 
-    def wires(self) -> list[Any]:
-        """What the JSON of the documents is made of, as clients see them."""
+    def into_wires(self) -> list[Any]:
+        """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
         reads = self.reads
         if not children_of(reads.resource.document):
-            return reads.codec.wires(self.raws)
+            return reads.codec.into_wires(self.raws)
         return [reads.codec_for(raw).wire(raw) for raw in self.raws]
 
 

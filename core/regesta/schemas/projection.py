@@ -25,6 +25,8 @@ def dumps(value: Any) -> bytes:
 
 def as_json(value: Any) -> Any:
     """What JSON shows of a BSON type: text for ObjectId, Decimal128 and UUID, the id for a reference."""
+    if value.__class__ is ObjectId:  # most of all that comes here
+        return value.binary.hex()
     if isinstance(value, _AS_TEXT):
         return str(value)
     if isinstance(value, DBRef):
@@ -42,12 +44,13 @@ _AS_TEXT = (ObjectId, Decimal128)
 _AS_LIST = (set, frozenset, tuple)
 
 
-def projector(shape: Shape, leave_out: frozenset[str] = frozenset()) -> Projector:
+def projector(shape: Shape, leave_out: frozenset[str] = frozenset(), *, consuming: bool = False) -> Projector:
     """A function from a stored dict to the wire dict: known keys renamed, defaults filled in, the rest dropped.
 
     `leave_out` are Python names of fields on this level. What needs no change is answered as it is, not copied.
+    `consuming`: the stored dict itself becomes the wire dict, where it can.
     """
-    return _Projectors().build(shape, leave_out).project
+    return _Projectors().build(shape, leave_out, consuming=consuming).project
 
 
 @dataclass(slots=True)
@@ -64,13 +67,13 @@ class _Projectors:
     def __init__(self) -> None:
         self._built: dict[int, _Level] = {}
 
-    def build(self, shape: Shape, leave_out: frozenset[str] = frozenset()) -> _Level:
+    def build(self, shape: Shape, leave_out: frozenset[str] = frozenset(), *, consuming: bool = False) -> _Level:
         level = self._built[id(shape)] = _Level(lambda raw: level.project(raw))  # noqa: PLW0108 - replaced below
         fields = [found for found in shape.fields.values() if found.name not in leave_out]
         changing = [(found.wire, change) for found in fields if (change := self._change(found))]
         names = {found.stored: found.wire for found in fields}
         as_declared = _picking(names, {found.stored: found.default for found in fields if found.default})
-        project = _exchanging(names, shape.fields.keys(), as_declared)
+        project = _exchanging(names, shape.fields.keys(), as_declared, consuming=consuming)
         if names.keys() == shape.fields.keys() == set(names.values()):
             project = _checking(shape.fields.keys(), as_declared)
             level.plain = None if changing else shape.fields.keys()
@@ -92,11 +95,12 @@ def _checking(known: AbstractSet[str], otherwise: Projector) -> Projector:
     return lambda raw: raw if raw.keys() == known else otherwise(raw)  # type: ignore[return-value]
 
 
-def _exchanging(names: Mapping[str, str], known: AbstractSet[str], otherwise: Projector) -> Projector:
-    """A copy with some keys renamed and some left out, for a document that has exactly the known keys."""
+def _exchanging(
+    names: Mapping[str, str], known: AbstractSet[str], otherwise: Projector, *, consuming: bool
+) -> Projector:
+    """The document, or a copy of it, with some keys renamed and some left out, where it has exactly the known keys."""
     renamed = tuple((stored, wire) for stored, wire in names.items() if stored != wire)
-    first = {wire: None for _, wire in renamed}
-    if first.keys() & known:  # a new name that another field is stored under
+    if {wire for _, wire in renamed} & known:  # a new name that another field is stored under
         return otherwise
     without_revision = known - {REVISION}
     hidden = tuple(known - names.keys())
@@ -104,7 +108,7 @@ def _exchanging(names: Mapping[str, str], known: AbstractSet[str], otherwise: Pr
     def project(raw: Mapping[str, Any]) -> dict[str, Any]:
         if raw.keys() != without_revision and raw.keys() != known:
             return otherwise(raw)
-        wire = {**first, **raw}
+        wire: dict[str, Any] = raw if consuming else {**raw}  # type: ignore[assignment]
         for stored, name in renamed:
             wire[name] = wire.pop(stored)
         for stored in hidden:
