@@ -4,10 +4,10 @@ import asyncio
 import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import pymongo
 from beanie import Document
@@ -34,8 +34,8 @@ class Atomicity(Enum):
     LOCK = "lock"
 
 
-_atomicity: WeakKeyDictionary[Any, Atomicity] = WeakKeyDictionary()
-_locks: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+_atomicity: weakref.WeakKeyDictionary[Any, Atomicity] = weakref.WeakKeyDictionary()
+_locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
 
 
 def collection_of(document: type[Document]) -> Any:
@@ -65,21 +65,27 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
     """
     client = collection.database.client
     session = await _awaited(client.start_session())
+    _confine(session)
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE
     async with session:
         while True:
             try:
                 with pymongo.timeout(max(deadline - time.monotonic(), 0.001)):
-                    return await _attempt(session, callback)
+                    return await _attempt(session, callback, deadline)
             except PyMongoError as error:
-                if not error.has_error_label("TransientTransactionError") or time.monotonic() + pause > deadline:
+                outdated = _is_outdated(error)
+                if not (outdated or error.has_error_label("TransientTransactionError")):
                     raise
+                if time.monotonic() + pause > deadline:
+                    raise
+                if outdated:
+                    await _renew_connections(client)
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads writers, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]]) -> R:
+async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadline: float) -> R:
     await _awaited(session.start_transaction())
     try:
         result = await callback(session)
@@ -91,8 +97,13 @@ async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]]) -> R:
             await session.commit_transaction()
             return result
         except PyMongoError as error:
-            if not error.has_error_label("UnknownTransactionCommitResult") or error.timeout:
+            # Outdated: this commit was not sent, but one before it may have been. Only another one can tell.
+            outdated = _is_outdated(error) and time.monotonic() < deadline
+            if not (outdated or error.has_error_label("UnknownTransactionCommitResult")) or error.timeout:
                 raise
+            if outdated:
+                await _renew_connections(session.client)
+                await asyncio.sleep(FIRST_PAUSE)
 
 
 async def _abort(session: Any) -> None:
@@ -100,6 +111,43 @@ async def _abort(session: Any) -> None:
     if session.in_transaction:
         with pymongo.timeout(ABORT_SECONDS):
             await session.abort_transaction()
+
+
+def _confine(session: Any) -> None:
+    """Refuse statements that come when the transaction is over.
+
+    Motor runs a statement in a thread, which goes on when its caller is cancelled. One that waits for a connection
+    until the transaction is aborted, PyMongo would send without any: an audit event without its write, committed.
+    """
+    inner = _inner(session)
+    apply_to, alive = type(inner)._apply_to, weakref.ref(inner)  # noqa: SLF001 - the last step before it is sent
+
+    def apply_within(command: MutableMapping[str, Any], *arguments: Any) -> None:
+        apply_to(alive(), command, *arguments)
+        if command.get("autocommit") is not False and "killCursors" not in command:
+            raise pymongo.errors.InvalidOperation("the transaction is over")
+
+    inner._apply_to = apply_within  # noqa: SLF001
+
+
+def _is_outdated(error: PyMongoError) -> bool:
+    """Whether a connection was refused to a session for what it remembers of the server.
+
+    PyMongo asks whether there are sessions only once, when it makes a connection, and a primary that steps down
+    answers no. Such a connection outlives the election, and no transaction works on it any more.
+    """
+    return isinstance(error, pymongo.errors.ConfigurationError) and "Sessions are not supported" in str(error)
+
+
+async def _renew_connections(client: Any) -> None:
+    """Close the connections: idle ones now, the others once they are given back."""
+    for server in list(_inner(client)._topology._servers.values()):  # noqa: SLF001 - there is no public way
+        await _awaited(server.pool.reset_without_pause())
+
+
+def _inner(wrapped: Any) -> Any:
+    """PyMongo's own object inside of Motor's."""
+    return vars(wrapped).get("delegate", wrapped)
 
 
 async def _awaited(value: Any) -> Any:
@@ -117,7 +165,8 @@ def lock_of(collection: Any) -> asyncio.Lock:
 
 def unavailable(error: PyMongoError) -> Unavailable | None:
     """What a driver's error means to a client: Unavailable where trying again may help, else None."""
-    if error.timeout or isinstance(error, pymongo.errors.ConnectionFailure | pymongo.errors.WaitQueueTimeoutError):
+    away = pymongo.errors.ConnectionFailure | pymongo.errors.WaitQueueTimeoutError
+    if error.timeout or isinstance(error, away) or _is_outdated(error):
         return Unavailable("the database did not answer in time; whether a write was done is unknown")
     if isinstance(error, pymongo.errors.OperationFailure) and error.has_error_label("TransientTransactionError"):
         return Unavailable("the write met others too often; nothing was written", code="CONTENTION")
