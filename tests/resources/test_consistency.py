@@ -138,7 +138,7 @@ async def test_types_that_python_takes_for_equal_are_told_apart(any_database: An
         for value in (True, 1.0, "1", [1], [True], {"a": 0}, {"a": False}, {}, [], None):
             text = json.dumps(value, separators=(",", ":"))
             answer = await client.operate(url, {"op": "replace", "path": "/value", "value": value})
-            assert answer.text.endswith(f'"value":{text}}}'), answer.text
+            assert f'{{"value":{text},"id":' in answer.text
             await seen_alike(client, url, answer)
             seen.add(answer.headers["etag"])
         assert len(seen) == 11

@@ -83,10 +83,15 @@ async def run_unit(
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
     the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
     """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     async with bounded(seconds, "the write took too long; whether it was done is unknown"), turn or nullcontext():
         unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     for action in unit.after_commit:
         await action()
+    if task and task.cancelling() > cancelled:
+        # It came when the commit was on its way, and was kept back until that was known.
+        raise asyncio.CancelledError
     return result
 
 
