@@ -23,9 +23,9 @@ def one(parameter: dict[str, Any]) -> dict[str, Any]:
     return schema["items"] if schema["type"] == "array" else schema
 
 
-# One parameter for each schema; a page token is judged by its signature too.
+# One parameter for each schema; a page token is judged by its signature too, an expression by its grammar.
 BY_SCHEMA = {json.dumps(one(parameter)): name for name, parameter in PARAMETERS.items()}
-ONCE = sorted(set(BY_SCHEMA.values()) - {"page_token"})
+ONCE = sorted(set(BY_SCHEMA.values()) - {"filter", "page_token"})
 
 
 def accepted(name: str, *texts: str) -> bool:

@@ -23,10 +23,10 @@ HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 
-# The parameters of lists are tried one by one, a thousand requests for each list. Those of versions are of every kind.
-ONE_LIST_STANDS_FOR_ALL = """
+# The parameters of lists are tried one by one, a thousand requests for each list: that is for the longer check.
+LISTS_ARE_FUZZED_ONLY = """
 [[operations]]
-include-operation-id-regex = "^list_(models|audit_events)$"
+include-operation-id-regex = "^list_"
 phases.coverage.enabled = false
 """
 
@@ -36,14 +36,14 @@ def test_the_service_keeps_to_its_openapi(
 ) -> None:
     configuration = tmp_path / "schemathesis.toml"
     told = (HERE / "schemathesis.toml").read_text("utf-8")
-    configuration.write_text(told if EXAMPLES else told + ONE_LIST_STANDS_FOR_ALL, "utf-8")
+    configuration.write_text(told if EXAMPLES else told + LISTS_ARE_FUZZED_ONLY, "utf-8")
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         f"--config-file={configuration}",
         "run",
         f"{service_address}/openapi.json",
         "--checks=all",
-        f"--max-examples={EXAMPLES or 5}",
+        f"--max-examples={EXAMPLES or 3}",
         f"--seed={SEED}",
         "--no-color",
     ]

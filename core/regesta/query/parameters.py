@@ -88,6 +88,8 @@ def parse_parameters(query_string: bytes, allowed: Mapping[str, Parameter]) -> d
             continue
         try:
             values[name] = _value(parameter, texts[name])
+        except Invalid as refused:
+            issues += refused.issues
         except _Refused as refused:
             issues.append(Issue(("query", name), str(refused), refused.type))
         except ValueError as error:

@@ -11,6 +11,7 @@ from regesta.errors import DeclarationError
 from regesta.resource import Resource
 
 from .conditions import Condition, conditions, mongo_filter
+from .expressions import filter_parameter
 from .fields import Catalogue, QueryField, visible
 from .listing import (
     direction,
@@ -21,7 +22,7 @@ from .listing import (
     sort_parameter,
     total,
 )
-from .paging import STANDARD
+from .paging import STANDARD, and_filters
 from .parameters import Parameter, openapi_parameters, parse_parameters
 
 # Parameters of the list itself, now or by the contract: no field can be compared by such a name.
@@ -73,6 +74,7 @@ class QueryRules:
         self.fields_parameter = fields_parameter(visible(resource))
         self._parameters = {
             **parameters,
+            **({"filter": filter_parameter(filters)} if any(field.kind for field in filters) else {}),
             **({"sort": sort_parameter({field.wire: field.stored for field in sorts}, self._unique)} if sorts else {}),
             "fields": self.fields_parameter,
             "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
@@ -94,7 +96,8 @@ class QueryRules:
         values = parse_parameters(query_string, self._parameters)
         sort = values.get("sort", self._sort)
         meant = self._conditions
-        matching = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
+        compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
+        matching = and_filters(compared, values.get("filter", {}))
         return Query(
             filter=matching,
             sort=sort,

@@ -1,0 +1,280 @@
+"""`filter=`: expressions in the form of AIP-160, read into MongoDB filters.
+
+    year >= 2000 AND (author.name = "Ann*" OR tags:"new") AND NOT title:*
+
+Literals are typed by the field that they are compared with; none of them is ever more than data.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NoReturn
+
+from lark import Lark, Token, Transformer, UnexpectedInput, v_args
+from lark.exceptions import VisitError
+
+from regesta.errors import Invalid, Issue, Malformed
+
+from .conditions import comparison, escaped
+from .fields import QueryField
+from .parameters import Parameter
+from .values import TEXTUAL, Operator
+
+MAX_BYTES = 4 * 1024
+MAX_TERMS = 50
+MAX_DEPTH = 20
+MAX_SHOWN = 64
+
+FORMAT = "aip-160"
+ANYTHING = "*"
+
+_COMPARATORS = {
+    "=": Operator.EQ,
+    "!=": Operator.NE,
+    "<": Operator.LT,
+    "<=": Operator.LTE,
+    ">": Operator.GT,
+    ">=": Operator.GTE,
+}
+_DURATION = re.compile(r"-?[0-9]+(\.[0-9]+)?s")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_WORDS = frozenset({"AND", "OR", "NOT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """One comparison as it stands in the text."""
+
+    path: Token
+    comparator: str
+    value: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """Several expressions, all or any of which must hold; or one that must not. `depth` counts what lies within."""
+
+    operator: str
+    parts: Sequence["Restriction | Junction"]
+    depth: int
+    terms: int
+
+
+Node = Restriction | Junction
+
+
+def filter_parameter(fields: Iterable[QueryField]) -> Parameter:
+    """`filter`: read into a MongoDB filter.
+
+    It raises Malformed with the position for what cannot be parsed, Invalid for what means nothing here.
+    """
+    known = {field.wire: field for field in fields if field.kind is not None}
+    names = ", ".join(known)
+
+    def read(text: str) -> dict[str, Any]:
+        if len(text.encode()) > MAX_BYTES:
+            raise ValueError(f"must not be longer than {MAX_BYTES} bytes")
+        tree = parse(text)
+        issues: list[Issue] = []
+        found = _Compiler(known, issues).compile(tree)
+        if issues:
+            raise Invalid.of(issues)
+        return found
+
+    schema = {"type": "string", "format": FORMAT, "minLength": 1, "maxLength": MAX_BYTES}
+    said = (
+        "Only where this expression holds (AIP-160): comparisons by = != < <= > >=, `:` for an element of a list or a "
+        "part of a text, `field:*` for what is present, `*` at the ends of a text for anything, AND, OR, NOT, "
+        f"parentheses. Of {names}."
+    )
+    return Parameter(read, schema, said)
+
+
+def parse(text: str) -> Node:
+    """The expression as a tree. Raises Malformed with the position, Invalid where it is too large."""
+    try:
+        tree: Node = _parser().parse(text)  # type: ignore[assignment]
+    except VisitError as error:
+        raise error.orig_exc from None
+    except UnexpectedInput as error:
+        _refuse(error, text)
+    if terms_in(tree) > MAX_TERMS:
+        raise Invalid.of([Issue(("query", "filter"), f"has more than {MAX_TERMS} comparisons", "too_many_terms")])
+    return tree
+
+
+def terms_in(node: Node) -> int:
+    """How many comparisons the tree has."""
+    return node.terms if isinstance(node, Junction) else 1
+
+
+@cache
+def _parser() -> Lark:
+    grammar = files(__package__).joinpath("grammar.lark").read_text("utf-8")
+    return Lark(grammar, start="expression", parser="lalr", transformer=_Tree())
+
+
+@v_args(inline=True)
+class _Tree(Transformer[Token, Node]):
+    """Builds the tree while the text is parsed, from the leaves up: a deep one takes no deep recursion."""
+
+    def restriction(self, path: Token, comparator: Token, value: Token) -> Restriction:
+        return Restriction(path, str(comparator), value)
+
+    def all_of(self, *parts: Node) -> Junction:
+        return _junction("$and", parts)
+
+    def any_of(self, *parts: Node) -> Junction:
+        return _junction("$or", parts)
+
+    def negation(self, part: Node) -> Junction:
+        return _junction("$nor", (part,))
+
+
+def _junction(operator: str, parts: Sequence[Node]) -> Junction:
+    depth = 1 + max(part.depth if isinstance(part, Junction) else 0 for part in parts)
+    if depth > MAX_DEPTH:
+        raise Invalid.of([Issue(("query", "filter"), f"is nested deeper than {MAX_DEPTH} levels", "too_deep")])
+    return Junction(operator, parts, depth, sum(map(terms_in, parts)))
+
+
+def _refuse(error: UnexpectedInput, text: str) -> NoReturn:
+    """400, with where the text stops to make sense and what could stand there."""
+    token = getattr(error, "token", None)
+    at: int | None = getattr(error, "pos_in_stream", None)
+    if at is None or (token is not None and token.type == "$END"):
+        at = len(text)
+    expected = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
+    following = text[at:]
+    if not following.strip():
+        said = "the expression ends too early"
+    elif re.match(r"(?!AND|OR|NOT)(?i:and|or|not)\b", following):
+        said = "AND, OR and NOT are written in capitals"
+    elif "_AND" not in expected and "_OR" not in expected and re.match(r"(AND|OR)\b", following):
+        said = "AND and OR stand between two comparisons"
+    elif re.match(r"(AND|OR)\b", following):
+        said = "AND and OR are mixed: put parentheses around one of them"
+    elif "_AND" in expected and re.match(r"[\w(-]", following):
+        said = "write AND or OR between two comparisons"
+    elif "COMPARATOR" in expected:
+        said = "a comparison such as year >= 2000 is wanted: a field, one of = != < <= > >= :, and a value"
+    else:
+        said = f"{following[0]!r} cannot stand here"
+    raise Malformed(f"filter: at character {at + 1}: {said}", code="INVALID_FILTER")
+
+
+class _Compiler:
+    """Makes a MongoDB filter of a tree, and notes everything that is wrong with it."""
+
+    def __init__(self, known: Mapping[str, QueryField], issues: list[Issue]) -> None:
+        self._known = known
+        self._issues = issues
+
+    def compile(self, node: Node) -> dict[str, Any]:
+        """The filter; only good where no issue was noted."""
+        if isinstance(node, Junction):
+            return {node.operator: [self.compile(part) for part in node.parts]}
+        try:
+            return self._restriction(node)
+        except ValueError as error:
+            at = (node.value.start_pos if isinstance(error, _WrongValue) else node.path.start_pos) or 0
+            kind = "filter_value" if isinstance(error, _WrongValue) else "filter_field"
+            self._issues.append(Issue(("query", "filter"), f"at character {at + 1}: {error}", kind))
+            return {}
+
+    def _restriction(self, node: Restriction) -> dict[str, Any]:
+        field = self._known.get(node.path)
+        if field is None or field.kind is None:
+            raise ValueError(f"{node.path[:MAX_SHOWN]!r} cannot be filtered by")
+        if node.comparator == ":":
+            return self._has(field, node.value)
+        operator = _COMPARATORS[node.comparator]
+        if field.many:
+            raise ValueError(f"{field.wire} is a list: write {field.wire}:value for one of its elements")
+        if operator not in field.kind.operators:
+            raise ValueError(f"{field.wire} cannot be compared by {node.comparator}")
+        if field.kind.operators == TEXTUAL and operator in (Operator.EQ, Operator.NE):
+            return self._like(field, operator, _pattern_of(node.value))
+        word, operand = comparison(operator)(_value_of(field, node.value))
+        return {field.stored: {word: operand}}
+
+    def _has(self, field: QueryField, value: Token) -> dict[str, Any]:
+        if value == ANYTHING and value.type == "BARE":
+            if field.across:
+                raise ValueError(f"{field.wire} lies in a list: `:*` would say something of one element only")
+            return {f"{field.stored}.0": {"$exists": True}} if field.many else {field.stored: {"$ne": None}}
+        if field.kind and field.kind.operators == TEXTUAL and not field.many:
+            return {field.stored: {"$regex": escaped(_value_of(field, value))}}
+        return {field.stored: {"$eq": _value_of(field, value)}}
+
+    def _like(self, field: QueryField, operator: Operator, parts: "_Pattern") -> dict[str, Any]:
+        text = _read(field, parts.text)
+        if not (parts.open_start or parts.open_end):
+            return {field.stored: {f"${operator}": text}}
+        # Not `$`: it would let a line break at the end pass.
+        start, end = ("" if parts.open_start else "^"), ("" if parts.open_end else r"(?!\n)$")
+        like = {field.stored: {"$regex": f"{start}{escaped(text)}{end}"}}
+        return like if operator is Operator.EQ else {"$nor": [like]}
+
+
+class _WrongValue(ValueError):
+    """It is the value of a comparison that is wrong, not its field."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A text, with whether anything may stand before and after it."""
+
+    text: str
+    open_start: bool
+    open_end: bool
+
+
+def _pattern_of(token: Token) -> _Pattern:
+    raw = token[1:-1] if token.type == "QUOTED" else _bare(token)
+    start = raw.startswith(ANYTHING)
+    inner = raw[1:] if start else raw
+    end = inner.endswith(ANYTHING) and not re.search(r"(?<!\\)(?:\\\\)*\\\*\Z", inner)
+    inner = inner[:-1] if end else inner
+    if re.search(r"(?<!\\)(?:\\\\)*\*", inner):
+        raise _WrongValue(r"'*' stands for anything at the ends of a text only; write \* for the character")
+    return _Pattern(_unescaped(inner), start, end)
+
+
+def _value_of(field: QueryField, token: Token) -> Any:
+    if token.type == "QUOTED":
+        if field.kind and field.kind.schema.get("type") in ("integer", "number", "boolean"):
+            raise _WrongValue(f"{field.wire} is no text: write the value without quotes")
+        return _read(field, _unescaped(token[1:-1]))
+    text = _bare(token)
+    if _DURATION.fullmatch(text) and not (field.kind and field.kind.operators == TEXTUAL):
+        raise _WrongValue("durations are not known here: give a date and time")
+    return _read(field, text)
+
+
+def _bare(token: Token) -> str:
+    if token in _WORDS:
+        raise _WrongValue(f"put {token} into quotes where the word itself is meant")
+    return str(token)
+
+
+def _unescaped(text: str) -> str:
+    def character(found: re.Match[str]) -> str:
+        if found[1] not in "\"'\\*":
+            raise _WrongValue(f"a backslash stands before quotes, '*' or another one, not before {found[1]!r}")
+        return found[1]
+
+    return _ESCAPE.sub(character, text)
+
+
+def _read(field: QueryField, text: str) -> Any:
+    if "\0" in text:
+        raise _WrongValue("must not contain a NUL character")
+    if field.kind is None:
+        raise _WrongValue(f"{field.wire} has no values to compare with")
+    try:
+        return field.kind.read(text)
+    except ValueError as error:
+        raise _WrongValue(f"{field.wire} {error}") from None
