@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from beanie import Document, init_beanie
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 
@@ -190,8 +190,13 @@ def test_operation_ids_of_one_mount_are_plain() -> None:
 
 async def test_a_middleware_may_match_the_routes_itself(memory_database: Any) -> None:
     """Instrumentation asks every route whether a request is its own, to name it; the answer is the right route's."""
+
+    def closed() -> None:
+        raise HTTPException(403)
+
     app = FastAPI()
     app.include_router(crud_router(Book), prefix="/a")
+    app.include_router(crud_router(Book), prefix="/closed", dependencies=[Depends(closed)])
     app.include_router(crud_router(Book, operations=["list"], page_size=1), prefix="/{any}")
 
     async def instrumented(scope: Any, receive: Any, send: Any) -> None:
@@ -205,6 +210,8 @@ async def test_a_middleware_may_match_the_routes_itself(memory_database: Any) ->
         await created(client, "/a/books", {"title": "2"})
         assert len((await client.get("/a/books")).json()["items"]) > 1
         assert len((await client.get("/b/books")).json()["items"]) == 1
+        for method in ("GET", "HEAD", "POST"):
+            assert (await client.request(method, "/closed/books")).status_code == 403
 
 
 async def test_routes_without_dependencies_go_the_short_way(memory_database: Any) -> None:

@@ -109,6 +109,11 @@ class ResourceRoute(ProblemRoute):
 class ResourceRouter(routing.APIRouter):
     """The router of generated routes: one that `matches` chose, and that needs nothing else, is called at once."""
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """FastAPI's answer. What another router chose before, whoever asked it, is forgotten."""
+        scope.pop(SELECTED, None)
+        return super().matches(scope)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route that the request matched."""
         selected = scope.pop(SELECTED, None)
