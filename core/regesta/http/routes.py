@@ -1,6 +1,7 @@
 """Routes that answer errors as problems, in whatever application they are mounted."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
@@ -112,7 +113,19 @@ class ResourceRouter(routing.APIRouter):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """FastAPI's answer. What another router chose before, whoever asked it, is forgotten."""
         scope.pop(SELECTED, None)
+        if not any(literal in scope["path"] for literal in self._literals):
+            return Match.NONE, {}
         return super().matches(scope)
+
+    @property
+    def _literals(self) -> AbstractSet[str]:
+        """One of these is in every path of these routes; "" where some have none."""
+        if len(self.routes) != self._counted:
+            self._counted, self._known = len(self.routes), {getattr(route, "literal", "") for route in self.routes}
+        return self._known
+
+    _counted = -1
+    _known: AbstractSet[str] = frozenset()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route that the request matched."""

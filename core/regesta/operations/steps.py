@@ -75,10 +75,11 @@ class ChangeSteps(Reads[T]):
 
     async def _record(
         self, change: Change[T], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, unit: Unit
-    ) -> None:
+    ) -> str:
+        """Let hooks write with the change; the new document's entity tag, "" where nobody asked for it."""
         change.describe = lambda: event_of(change, self.codec_for(before or after or {}), before, after)
         if not self.hooks.has("record_change", change.document):
-            return
+            return ""
         try:
             await unit.hook(
                 self.hooks.call("record_change", document=change.document, change=change, session=unit.session)
@@ -96,6 +97,7 @@ class ChangeSteps(Reads[T]):
             raise
         except ProblemError as error:
             raise Unavailable("the change could not be recorded; nothing was written", code="NOT_RECORDED") from error
+        return change.event.revision_after or ""
 
     def _announce(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> None:
         """What happens after the commit: Beanie's "after" actions, then observers. Neither can fail the write."""

@@ -128,9 +128,15 @@ async def _in_transaction(collection: Any, work: Callable[[Unit], Awaitable[R]],
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         # Again and again: a driver's call inside of a hook may take a cancellation for a lost connection and go on.
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + GRACE
         while not task.done():
             interrupt.request()
             await asyncio.wait({task}, timeout=ASK_AGAIN)
+            if loop.time() > patience:
+                # The database does not answer. The abort that follows has a deadline of its own, so it gets its time.
+                task.cancel()
+                patience += 2 * GRACE
         if not task.cancelled() and task.exception() is None:
             return task.result()
         raise

@@ -39,6 +39,12 @@ class Written(Stored[T]):
     """A stored document after a write; `created` where it was not there before."""
 
     created: bool = False
+    tag: str = ""
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, without quotes; not computed again where the audit event has it."""
+        return self.tag or etag_of(self.raw)
 
 
 class Operations(ChangeSteps[T]):
@@ -133,9 +139,9 @@ class Operations(ChangeSteps[T]):
         change.key = self.addresses.new_key(raw)
         await self._judge(change, unit)
         await self._insert(raw, caller, unit)
-        await self._record(change, None, raw, unit)
+        tag = await self._record(change, None, raw, unit)
         self._announce(change, unit, actions.CREATED)
-        return Written(raw, self.codec_for(raw), self.addresses, created=True)
+        return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
 
     async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:
         self.addresses.stamp(after, caller.scope)
@@ -194,9 +200,9 @@ class Operations(ChangeSteps[T]):
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
         written = await self._store_update(raw, update, caller, unit)
-        await self._record(change, raw, written, unit)
+        tag = await self._record(change, raw, written, unit)
         self._announce(change, unit, events)
-        return Written(written, stored.codec, self.addresses)
+        return Written(written, stored.codec, self.addresses, tag=tag)
 
     def _keep_immutable(self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]]) -> None:
         changed = {path.partition(".")[0] for fields in update.values() for path in fields}

@@ -6,6 +6,7 @@ import random
 import time
 import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
 
     Not the drivers' `with_transaction`: Motor's does not repeat after a conflict at commit, and under a
     deadline neither sends the abort, which leaves the documents locked for a minute. `seconds` bounds the
-    attempts and each statement in them.
+    attempts; with Motor each statement in them too, with PyMongo Async it is for the caller to cancel.
     """
     client = collection.database.client
     session = await _awaited(client.start_session())
@@ -71,7 +72,7 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
     async with session:
         while True:
             try:
-                with pymongo.timeout(max(deadline - time.monotonic(), 0.001)):
+                with _deadline(client, deadline):
                     return await _attempt(session, callback, deadline)
             except PyMongoError as error:
                 outdated = _is_outdated(error)
@@ -111,6 +112,16 @@ async def _abort(session: Any) -> None:
     if session.in_transaction:
         with pymongo.timeout(ABORT_SECONDS):
             await session.abort_transaction()
+
+
+def _deadline(client: Any, deadline: float) -> AbstractContextManager[None]:
+    """A deadline for the statements in a thread of Motor's, which nobody can cancel.
+
+    PyMongo Async is cancelled by who waits for it: its own deadline costs a task for each statement.
+    """
+    if _inner(client) is client:
+        return nullcontext()
+    return pymongo.timeout(max(deadline - time.monotonic(), 0.001))
 
 
 def _confine(session: Any) -> None:
