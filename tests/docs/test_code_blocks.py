@@ -12,6 +12,7 @@ import beanie
 import httpx
 import pytest
 from fastapi import FastAPI
+from pymongo import MongoClient
 
 from regesta import Hooks
 
@@ -64,12 +65,13 @@ async def test_python_blocks_run_and_their_applications_describe_themselves(
 )
 async def test_the_readmes_application_keeps_its_promises(mongod_uri: str) -> None:
     code = next(code for kind, code in BLOCK.findall(PAGES[0].read_text()) if "crud_router" in code)
+    with MongoClient[Any](mongod_uri) as mongo:  # the example of the same name uses the same database
+        mongo.drop_database("library")
     app = run(code, "readme_application", mongod_uri).app
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
-        await client.delete("/books/1")
         assert (await client.post("/books", json={"isbn": "1", "title": "T", "year": 1990})).status_code == 201
         assert (await client.post("/books", json={"isbn": "2", "title": "T", "year": 2200})).status_code == 422
         page = await client.get("/books?year__gte=1990&sort=-year&page_size=20")

@@ -33,7 +33,7 @@ UNKNOWN = [
         "added_at__gt=2020-01-01",
     ),
     *("meta.k=1", "author.age=3", "shelf=A", "author=n", "skip=10", "offset=10", "page=2", "limit=5", "pipeline=[]"),
-    *("filter=year%3D1999", "expand=author", "validate_only=true", "title%00=x", "title =x", "title%20=x", "tïtle=x"),
+    *("filters=year%3D1999", "expand=author", "validate_only=true", "title%00=x", "title =x", "title%20=x", "tïtle=x"),
 ]
 
 
