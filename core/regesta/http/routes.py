@@ -156,7 +156,6 @@ def _included_as(route: routing.APIRoute, scope: Scope) -> Any:
 
 
 def _nothing_to_resolve(context: Any, scope: Scope) -> bool:
-    """Whether no dependency, limit or measurement of FastAPI's lies between the request and the endpoint."""
-    return (
-        not context.dependant.dependencies and context.max_body_size is None and scope.get("fastapi.telemetry") is None
-    )
+    """Whether surely no dependency, limit or measurement of FastAPI's lies between the request and the endpoint."""
+    unlimited = getattr(context, "max_body_size", "not told") is None  # older versions have no such limit
+    return unlimited and not context.dependant.dependencies and scope.get("fastapi.telemetry") is None
