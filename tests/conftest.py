@@ -1,7 +1,9 @@
 """Databases for tests: a real mongod per session (per xdist worker), and one in memory."""
 
+import asyncio
+import io
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +18,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if name == "summary":
                 terminalreporter.section(report.nodeid)
                 terminalreporter.write_line(str(said))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Of a test that hung, show what its tasks wait for: the stack shows the event loop only."""
+    report = yield
+    if report.failed and "Timeout" in str(report.longrepr):
+        waiting = io.StringIO()
+        for task in list(asyncio.tasks._all_tasks):  # type: ignore[attr-defined] # all_tasks() wants a running loop
+            task.print_stack(file=waiting)
+        report.sections.append(("Tasks of asyncio", waiting.getvalue()))
+    return report
 
 
 @pytest.fixture(scope="session")

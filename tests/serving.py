@@ -12,6 +12,8 @@ import pytest
 
 from tests.eventually import eventually
 
+STOP = 60  # seconds
+
 
 @pytest.fixture
 def service_address(tmp_path: Path, mongod_uri: str) -> Iterator[str]:
@@ -29,6 +31,11 @@ def service_address(tmp_path: Path, mongod_uri: str) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
+            try:
+                process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def _ready(address: str) -> bool:

@@ -17,11 +17,15 @@ from tests.serving import service_address
 
 __all__ = ["service_address"]
 
-pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is not installed")
-
 HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
+SECONDS = 0 if EXAMPLES else 900  # 0: without end
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is not installed"),
+    pytest.mark.timeout(SECONDS + 60 if SECONDS else 0),
+]
 
 # The parameters of lists are tried one by one, a thousand requests for each list: that is for the longer check.
 LISTS_ARE_FUZZED_ONLY = """
@@ -55,7 +59,7 @@ def test_the_service_keeps_to_its_openapi(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=None if EXAMPLES else 600,
+        timeout=SECONDS or None,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr

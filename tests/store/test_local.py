@@ -187,25 +187,40 @@ def test_after_a_killed_owner_the_next_one_waits_for_its_mongod(
         assert mongod_pid(server) != pid
 
 
-def test_a_fork_of_the_owner_holds_nothing(server: LocalServer) -> None:
-    pid = mongod_pid(server)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover  # in another process
+def test_a_fork_of_the_owner_holds_nothing(tmp_path: Path) -> None:
+    """In a program of its own: a fork of a test's process would hold everything that pytest has open."""
+    program = """
+import os, sys
+from regesta.store import LocalServer
+server = LocalServer(sys.argv[1])
+server.start()
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        os.close(writer)
         server.stop()  # of its own copy
         os.read(reader, 1)  # lives on
+    finally:
         os._exit(0)
+mongod = server.pid
+server.stop()
+print(mongod, flush=True)
+with LocalServer(sys.argv[1]) as another:
+    print(another.pid, flush=True)
+print(os.waitpid(child, os.WNOHANG), flush=True)
+os.close(writer)
+os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
 
-    server.stop()
-
-    assert not runs(pid)
-    with LocalServer(server.directory) as another:
-        assert another.pid
-    assert runs(child)
-    os.write(writer, b".")
-    os.waitpid(child, 0)
-    os.close(reader)
-    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    first, second, child = done.stdout.splitlines()
+    assert first != second
+    assert not runs(int(first))
+    assert child == "(0, 0)"  # it ran all the while
 
 
 def test_mongod_is_started_again_when_killed(server: LocalServer) -> None:

@@ -14,19 +14,10 @@ from regesta.http.callers import with_dependencies
 from regesta.http.documentation import Documentation, path_parameters, request_body
 from regesta.http.endpoints import Endpoints
 from regesta.http.headers import MERGE_PATCH
+from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
 from regesta.resource import Operation, Parent, Resource, Schemas
-
-METHODS = {
-    Operation.GET: "GET",
-    Operation.LIST: "GET",
-    Operation.CREATE: "POST",
-    Operation.REPLACE: "PUT",
-    Operation.PATCH: "PATCH",
-    Operation.DELETE: "DELETE",
-}
-ON_COLLECTION = (Operation.LIST, Operation.CREATE)
 
 
 class ResourceOptions(TypedDict, total=False):
@@ -91,18 +82,20 @@ def registry_router(registry: Registry) -> APIRouter:
 def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     resource = operations.resource
     endpoints, documentation = Endpoints(operations), Documentation(operations)
-    path = collection_path(operations)
-    one = f"{path}/{{{resource.singular.replace('-', '_')}}}"
+    collection = collection_path(operations)
+    document = f"{collection}/{{{resource.singular.replace('-', '_')}}}"
     heads = []
-    for operation, method in METHODS.items():
-        if operation in resource.operations:
-            collection = operation in ON_COLLECTION
-            route = _route(operations, operation, endpoints, documentation, path if collection else one)
-            route.allowed = _allowed(resource, collection=collection)
-            route.literal = f"/{resource.name}"
-            router.routes.append(route)
-            if method == "GET":
-                heads.append(_head(route))
+    # Those with a suffix first: `/books/{book}` would match `/books/1:history` as well.
+    for operation, method in sorted(METHODS.items(), key=lambda item: not item[1].suffix):
+        if operation not in resource.operations:
+            continue
+        path = (collection if method.on_collection else document) + method.suffix
+        route = _route(operations, operation, endpoints, documentation, path)
+        route.allowed = _allowed(resource, method)
+        route.literal, route.suffix = f"/{resource.name}", method.suffix
+        router.routes.append(route)
+        if method.verb == "GET":
+            heads.append(_head(route))
     router.routes.extend(heads)
 
 
@@ -121,7 +114,8 @@ def _route(
     resource = operations.resource
     name = resource.operation_id(operation)
     given = resource.operation_ids.get(operation)
-    parameters = shown.parameters(operation, path_parameters(operations, collection=operation in ON_COLLECTION))
+    method = METHODS[operation]
+    parameters = shown.parameters(operation, path_parameters(operations, collection=method.on_collection))
     extra: dict[str, Any] = {"parameters": parameters + _query_parameters(operations, operation, endpoints)}
     if body := request_body(operation):
         extra["requestBody"] = body
@@ -129,7 +123,7 @@ def _route(
     return ResourceRoute(
         path,
         with_dependencies(getattr(endpoints, operation), resource, *_body_parameter(operation, shown)),
-        methods=[METHODS[operation]],
+        methods=[method.verb],
         name=name,
         operation_id=given,
         generate_unique_id_function=_unique_id(name, path),
@@ -153,7 +147,7 @@ def _head(route: ResourceRoute) -> ResourceRoute:
         dependencies=route.dependencies,
         include_in_schema=False,
     )
-    head.allowed, head.literal = route.allowed, route.literal
+    head.allowed, head.literal, head.suffix = route.allowed, route.literal, route.suffix
     return head
 
 
@@ -198,9 +192,10 @@ def _query_parameters(
     return [parameter.openapi(name) for name, parameter in known.items()]
 
 
-def _allowed(resource: Resource[Any], *, collection: bool) -> frozenset[str]:
-    methods = {METHODS[found] for found in resource.operations if (found in ON_COLLECTION) is collection}  # type: ignore[index]
-    return frozenset(methods | ({"HEAD"} if "GET" in methods else set()))
+def _allowed(resource: Resource[Any], method: Method) -> frozenset[str]:
+    """The verbs of this path."""
+    verbs = {other.verb for found, other in METHODS.items() if found in resource.operations and other.same_path(method)}
+    return frozenset(verbs | ({"HEAD"} if "GET" in verbs else set()))
 
 
 def _summary(resource: Resource[Any], operation: Operation) -> str:

@@ -67,6 +67,8 @@ class ResourceRoute(ProblemRoute):
     allowed: frozenset[str] = frozenset()
     # What every path of this route contains: an application has many routes, and most requests are of others.
     literal: str = ""
+    # `:history`, where this is a custom method; a key that ends so is sent as `%3Ahistory`.
+    suffix: str = ""
 
     def handler_inside(self, handler: Handler) -> Handler:
         """FastAPI's handler, without a body to read."""
@@ -78,7 +80,7 @@ class ResourceRoute(ProblemRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """FastAPI's answer; a request that is this route's is remembered for `ResourceRouter.handle`."""
-        if self.literal not in scope["path"]:
+        if self.literal not in scope["path"] or (self.suffix and not _ends_with(scope, self.suffix)):
             return Match.NONE, {}
         match, child_scope = super().matches(scope)
         if match is Match.FULL:
@@ -147,6 +149,12 @@ class _BodyForEndpoint(Request):
 
     async def body(self) -> bytes:
         return b""
+
+
+def _ends_with(scope: Scope, suffix: str) -> bool:
+    """Whether the path ends so as it was sent; servers need not tell that."""
+    sent: bytes | None = scope.get("raw_path")
+    return scope["path"].endswith(suffix) and (sent is None or sent.partition(b"?")[0].endswith(suffix.encode()))
 
 
 def _included_as(route: routing.APIRoute, scope: Scope) -> Any:

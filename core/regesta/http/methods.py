@@ -1,0 +1,30 @@
+"""How each operation stands in HTTP: its verb, and on which path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regesta.resource import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A verb on the collection's path or on a document's; `suffix` (":batch") makes it a custom method (AIP-136)."""
+
+    verb: str
+    on_collection: bool = False
+    suffix: str = ""
+
+    def same_path(self, other: "Method") -> bool:
+        """Whether both stand on one path."""
+        return (self.on_collection, self.suffix) == (other.on_collection, other.suffix)
+
+
+# In the order in which requests are matched.
+METHODS: Mapping[Operation, Method] = {
+    Operation.GET: Method("GET"),
+    Operation.LIST: Method("GET", on_collection=True),
+    Operation.CREATE: Method("POST", on_collection=True),
+    Operation.REPLACE: Method("PUT"),
+    Operation.PATCH: Method("PATCH"),
+    Operation.DELETE: Method("DELETE"),
+}
