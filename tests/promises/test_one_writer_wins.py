@@ -59,8 +59,12 @@ async def test_control_a_check_before_the_write_lets_several_win(database: Any) 
     app = await serve(database, trail=False)
     etag = (await send(app, "POST", "/accounts", {"name": "a"})).etag
 
+    everybody_has_read = asyncio.Barrier(WRITERS)
+
     async def naive(writer: int) -> bool:
-        if (await send(app, "GET", "/accounts/a")).etag != etag:
+        matches = (await send(app, "GET", "/accounts/a")).etag == etag
+        await everybody_has_read.wait()
+        if not matches:
             return False
         answer = await send(app, "PATCH", "/accounts/a", {"balance": writer + 1})
         return answer.status == 200

@@ -15,7 +15,7 @@ AfterCommit = Callable[[], Awaitable[None]]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 GRACE = 1.0
-ASK_AGAIN = 0.05
+PATIENCE = 15.0
 
 
 class LostRace(Exception):
@@ -127,19 +127,36 @@ async def _in_transaction(collection: Any, work: Callable[[Unit], Awaitable[R]],
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        # Again and again: a driver's call inside of a hook may take a cancellation for a lost connection and go on.
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + GRACE
-        while not task.done():
-            interrupt.request()
-            await asyncio.wait({task}, timeout=ASK_AGAIN)
-            if loop.time() > patience:
-                # The database does not answer. The abort that follows has a deadline of its own, so it gets its time.
-                task.cancel()
-                patience += 2 * GRACE
+        interrupt.request()
+        await asyncio.wait({task}, timeout=GRACE)
+        if not task.done():
+            _leave(task)
+            raise
         if not task.cancelled() and task.exception() is None:
             return task.result()
         raise
+
+
+def _leave(task: asyncio.Future[Any]) -> None:
+    """Let a transaction that nobody waits for any more come to its end: an abort may have to wait for a connection.
+
+    Without the abort its documents would stay locked for a minute. It is cancelled once, late, and not again and
+    again: on Python 3.11 a task that waits for a connection and is cancelled twice leaves the lock of PyMongo's pool
+    taken for good.
+    """
+
+    async def see_to_its_end() -> None:
+        await asyncio.wait({task}, timeout=PATIENCE)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody is left to be told
+
+    _left.add(ending := asyncio.ensure_future(see_to_its_end()))
+    ending.add_done_callback(_left.discard)
+
+
+_left: set[asyncio.Future[None]] = set()  # asyncio itself holds tasks weakly
 
 
 async def _once(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:

@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 # Seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
-ABORT_SECONDS = 1.0
+ABORT_SECONDS = 10.0
 
 
 class Atomicity(Enum):
@@ -110,7 +110,7 @@ async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadli
 async def _abort(session: Any) -> None:
     """Abort with a deadline of its own: the one around may be over already."""
     if session.in_transaction:
-        with pymongo.timeout(ABORT_SECONDS):
+        with _deadline(session.client, time.monotonic() + ABORT_SECONDS):
             await session.abort_transaction()
 
 

@@ -39,8 +39,10 @@ _DEFAULTS: dict[str, Any] = {
     "appname": "regesta",
     "serverSelectionTimeoutMS": 5000,
     "connectTimeoutMS": 5000,
-    "waitQueueTimeoutMS": 5000,
 }
+# Only where a thread waits, which nobody can cancel. PyMongo Async would wait in a task beside the one that is
+# cancelled, and on Python 3.11 a second cancellation between the two leaves the pool locked.
+_DEFAULTS_OF_MOTOR: dict[str, Any] = {"waitQueueTimeoutMS": 5000}
 
 
 class StoreKind(StrEnum):
@@ -137,7 +139,8 @@ def _named(client: Any, name: str) -> Any:
 
 def _client(url: str) -> Any:
     said = {pair.partition("=")[0].lower() for pair in urlsplit(url).query.replace(";", "&").split("&")}
-    options = _FIXED | {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
+    defaults = _DEFAULTS if _is_pymongo_lane() else _DEFAULTS | _DEFAULTS_OF_MOTOR
+    options = _FIXED | {name: value for name, value in defaults.items() if name.lower() not in said}
     try:
         return _client_of_lane(url, options)
     except (PyMongoError, ValueError, TypeError, UserWarning):
@@ -151,13 +154,17 @@ def _client(url: str) -> Any:
 def _client_of_lane(url: str, options: dict[str, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # the driver only warns of options that it does not know
-        if hasattr(beanie.Document, "get_pymongo_collection"):
+        if _is_pymongo_lane():
             from pymongo import AsyncMongoClient  # one lane only
 
             return AsyncMongoClient[dict[str, Any]](url, **options)
         from motor.motor_asyncio import AsyncIOMotorClient  # the other lane
 
         return AsyncIOMotorClient(url, **options)
+
+
+def _is_pymongo_lane() -> bool:
+    return hasattr(beanie.Document, "get_pymongo_collection")
 
 
 async def _hello(client: Any, url: str) -> dict[str, Any]:
