@@ -32,13 +32,13 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._requested = False
-        self._running: asyncio.Future[Any] | None = None
+        self._in_hook: asyncio.Task[Any] | None = None
 
     def request(self) -> None:
         """End it: now where a hook runs, else before the next hook or the commit."""
         self._requested = True
-        if self._running is not None:
-            self._running.cancel()
+        if self._in_hook is not None:
+            self._in_hook.cancel()
 
     def check(self) -> None:
         """Raises CancelledError once the end was asked for."""
@@ -47,14 +47,14 @@ class Interrupt:
 
     async def run(self, hook: Coroutine[Any, Any, R]) -> R:
         """Await a hook, which may be cancelled."""
-        self._running = asyncio.ensure_future(hook)
+        if self._requested:
+            hook.close()
+            raise asyncio.CancelledError
+        self._in_hook = asyncio.current_task()
         try:
-            if self._requested:
-                self._running.cancel()
-            result: R = await self._running
-            return result
+            return await hook
         finally:
-            self._running = None
+            self._in_hook = None
 
 
 @dataclass(slots=True)
