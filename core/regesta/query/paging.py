@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRe
 PLAIN, DEFLATED = b"0", b"1"
 DEFLATE_ABOVE = 512
 MAX_PAYLOAD = 64 * 1024
+SIGNERS = 128
 
 
 class PageTokens:
@@ -47,6 +49,8 @@ class PageTokens:
         if not secret:
             raise ValueError("page tokens need a secret")
         self._secret = secret
+        # Most pages are of few queries, and making a signer costs as much as signing.
+        self._signer_of = lru_cache(SIGNERS)(self._new_signer)
 
     def issue(self, query: "Query", scope: Mapping[str, Any], values: Sequence[Any]) -> str:
         """The token of the page after the row with these sort values (`position`)."""
@@ -83,7 +87,10 @@ class PageTokens:
             encoded = bson.encode({"s": bound}, codec_options=STANDARD)
         except BSONError:  # values that only Beanie knows how to store
             encoded = bson.encode({"s": Encoder().encode(bound)}, codec_options=STANDARD)
-        salt = blake2b(encoded, key=query.binding).digest()
+        return self._signer_of(query.binding, encoded)
+
+    def _new_signer(self, binding: bytes, scope: bytes) -> TimestampSigner:
+        salt = blake2b(scope, key=binding).digest()
         return TimestampSigner(self._secret, salt=b"regesta.page" + salt, digest_method=sha256)
 
 

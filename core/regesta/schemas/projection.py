@@ -110,7 +110,9 @@ def _exchanging(
             return otherwise(raw)
         wire: dict[str, Any] = raw if consuming else {**raw}  # type: ignore[assignment]
         for stored, name in renamed:
-            wire[name] = wire.pop(stored)
+            value = wire.pop(stored)
+            # Nearly every document has one, and orjson would have to call back for it.
+            wire[name] = value.binary.hex() if value.__class__ is ObjectId else value
         for stored in hidden:
             wire.pop(stored, None)
         return wire
