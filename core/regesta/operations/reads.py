@@ -17,7 +17,7 @@ from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import collection_of
+from regesta.store import Batches, collection_of
 
 T = TypeVar("T", bound=Document)
 
@@ -69,10 +69,7 @@ class Page(Generic[T]):
 
     def into_wires(self) -> list[Any]:
         """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        reads = self.reads
-        if not children_of(reads.resource.document):
-            return reads.codec.into_wires(self.raws)
-        return [reads.codec_for(raw).wire(raw) for raw in self.raws]
+        return self.reads.wires(self.raws)
 
 
 class Reads(Generic[T]):
@@ -162,6 +159,22 @@ class Reads(Generic[T]):
                 token = tokens.issue(query, self._bound(caller, parents), position(raws[-1], query.sort))
             total = await self._count(everything, count)
         return Page(raws, token, total, self)
+
+    async def everything(self, caller: Caller, parents: Sequence[str], query: Query) -> Batches:
+        """All that a query matches, not opened yet; its `page_size` and `page_token` mean nothing here.
+
+        Raises NotFound for a missing parent, Unavailable.
+        """
+        async with bounded(self.resource.timeout):
+            parent = await self.parent_value(caller, parents)
+        matching = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+        return Batches(self.collection, matching, projection=self._projection(query), sort=query.sort)
+
+    def wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
+        """What the JSON of these documents is made of, as clients see them. They are spent with it."""
+        if not children_of(self.resource.document):
+            return self.codec.into_wires(raws)
+        return [self.codec_for(raw).wire(raw) for raw in raws]
 
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""
