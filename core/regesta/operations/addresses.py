@@ -74,7 +74,7 @@ class Addresses(Generic[T]):
             value = self._adapter.validate_json(json, strict=True)
         except (ValidationError, ValueError):
             return None
-        return key_text(Encoder().encode(value))
+        return key_text(value)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,9 @@ from regesta.schemas import Codec
 from regesta.store import Batches, collection_of
 
 T = TypeVar("T", bound=Document)
+
+# From this size on nobody sees in an estimate what was written in the last second.
+LARGE, ESTIMATE_SECONDS = 10_000, 1.0
 
 
 class Count(StrEnum):
@@ -83,6 +87,7 @@ class Reads(Generic[T]):
         self.rules = QueryRules(resource)
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
+        self._estimated: tuple[Any, int, float] = (None, 0, 0.0)
 
     @property
     def collection(self) -> Any:
@@ -191,10 +196,19 @@ class Reads(Generic[T]):
         if count is None:
             return None
         if count is Count.ESTIMATED and not filter_:
-            estimate: int = await self.collection.estimated_document_count()
-            return estimate
+            return await self._estimate()
         exact: int = await self.collection.count_documents(filter_)
         return exact
+
+    async def _estimate(self) -> int:
+        """The size of the whole collection. That of a large one is remembered for a second, for the next pages."""
+        collection = self.collection
+        known, size, until = self._estimated
+        if known is collection and time.monotonic() < until:
+            return size
+        size = await collection.estimated_document_count()
+        self._estimated = (collection, size, time.monotonic() + ESTIMATE_SECONDS if size >= LARGE else 0.0)
+        return size
 
     def _bound(self, caller: Caller, parents: Sequence[str]) -> dict[str, Any]:
         return {"scope": dict(caller.scope), "parents": list(parents)}
