@@ -206,7 +206,7 @@ class Reads(Generic[T]):
         known, size, until = self._estimated
         if known is collection and time.monotonic() < until:
             return size
-        size = await collection.estimated_document_count()
+        size = int(await collection.estimated_document_count())
         self._estimated = (collection, size, time.monotonic() + ESTIMATE_SECONDS if size >= LARGE else 0.0)
         return size
 
