@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from beanie import Document, Indexed
 from fastapi import Depends, FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import Field
 from tests.eventually import eventually_async
 from tests.resources.serving import Client, served
@@ -17,11 +19,24 @@ from regesta.audit import AuditTrail
 from regesta.change import Access, AuditEvent
 from regesta.errors import Forbidden
 from regesta.http import outbox, streams
-from regesta.http.imports import CHUNK
+from regesta.http.imports import CHUNK, OnConflict
 from regesta.http.lines import Line, Lines
 from regesta.store import collection_of
 
 from .exchange import Exchange
+
+PIECES = [
+    b"\n",
+    b"\r\n",
+    b" ",
+    b'{"isbn": "1", "title": "x"}',
+    b'{"isbn":',
+    b"null",
+    b"[1]",
+    b'"1"',
+    b'{"isbn": 1}',
+    b"x" * 62,
+]
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -383,3 +398,17 @@ def test_a_line_without_end_is_not_kept() -> None:
         assert list(lines.feed(b"x" * 1000)) == []
         assert len(lines._begun) <= 1001
     assert list(lines.feed(b"\nok\n")) == [Line(1, None), Line(2, b"ok")]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES)).map(b"".join))
+async def test_whatever_is_sent_each_line_has_its_result(body: bytes, memory_database: Any) -> None:
+    async with served(memory_database, Book, key="isbn", max_body_size=60) as client:
+        for mode in OnConflict:
+            found, summary = await sent(client, f"/books?on_conflict={mode}", body)
+            told = [
+                number for number, line in enumerate(body.split(b"\n"), 1) if line.strip(b" \t\r") or len(line) > 61
+            ]
+            assert [result["line"] for result in found] == told
+            assert sum(summary.values()) == len(told)
+            assert {result["status"] for result in found} <= {200, 201, 400, 409, 413, 422}
