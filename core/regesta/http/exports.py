@@ -27,7 +27,12 @@ T = TypeVar("T", bound=Document)
 
 # What OpenAPI says of an answer of the list.
 EXPORT_CONTENT: dict[str, Any] = {
-    str(form): {"schema": {"type": "string", "description": f"Everything that matches, as {said}."}}
+    str(form): {
+        "schema": {
+            "type": "string",
+            "description": f"Everything that matches, as {said}: without page_size, page_token and include.",
+        }
+    }
     for form, said in ((Form.NDJSON, "one JSON object in each line"), (Form.CSV, "CSV (RFC 4180) with a header row"))
 }
 
