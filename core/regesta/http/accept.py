@@ -19,6 +19,8 @@ class Form(StrEnum):
 
 
 _NAMES = {"application/x-ndjson": Form.NDJSON, "application/ndjson": Form.NDJSON, "text/csv": Form.CSV}
+# What most requests send: spares looking into it.
+_USUAL = frozenset({b"*/*", b"application/json"})
 
 
 def form_of(request: Request) -> Form | None:
@@ -27,7 +29,7 @@ def form_of(request: Request) -> Form | None:
     A wildcard names nothing. Of two with the same weight the one that is named more exactly is meant, then JSON.
     """
     for name, value in request.scope["headers"]:
-        if name == b"accept":
+        if name == b"accept" and value not in _USUAL:
             text = value.lower()
             if b"ndjson" in text or b"csv" in text:
                 return _preferred(dict(_ranges(",".join(request.headers.getlist("accept")))))
