@@ -50,7 +50,8 @@ class Caller:
 class Access:
     """What `authorize` and `scope_query` hooks know: who wants to do what with which resource.
 
-    `key` is the last key in the path, None for a collection.
+    `operation` is one of `Operation`, or what routes of a plugin's own call it. An import asks for `import`, and for
+    `replace` with each line that may replace. `key` is the last key in the path, None for a collection.
     """
 
     resource: str

@@ -27,10 +27,15 @@ class Operation(StrEnum):
     REPLACE = "replace"
     PATCH = "patch"
     DELETE = "delete"
+    EXPORT = "export"
+    IMPORT = "import"
 
 
-READS = frozenset({Operation.LIST, Operation.GET})
+READS = frozenset({Operation.LIST, Operation.GET, Operation.EXPORT})
 ALL_OPERATIONS = frozenset(Operation)
+
+# These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
+NEGOTIATED: Mapping[Operation, Operation] = {Operation.EXPORT: Operation.LIST, Operation.IMPORT: Operation.CREATE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ class Resource(Generic[T]):
     singular: the word for one, in path parameters and operation ids: `book`.
     key: the field whose value stands in the path; unique together with scope and parent.
     parent: for nested resources.
-    operations: which to offer.
+    operations: which to offer; an export needs `list`, an import `create`.
     operation_ids: other operationIds than `list_books`, `get_book`, `create_book`, ...
     scope: a FastAPI dependency that answers a mapping of field names to values: ANDed into every read
         and write, stamped on every new document. Such fields are server-managed.
@@ -168,9 +173,10 @@ class Resource(Generic[T]):
 
     def _checked_operations(self) -> frozenset[Operation]:
         try:
-            return frozenset(Operation(operation) for operation in self.operations)
+            named = frozenset(Operation(operation) for operation in self.operations)
         except ValueError as error:
             raise DeclarationError(f"{self._said()}: {error}; there are {', '.join(Operation)}") from error
+        return frozenset(operation for operation in named if NEGOTIATED.get(operation, operation) in named)
 
     def _check_fields(self) -> None:
         known = self.document.model_fields
@@ -188,6 +194,10 @@ class Resource(Generic[T]):
             unknown = set(mapping) - set(Operation)
             if unknown:
                 raise DeclarationError(f"{self._said()}: unknown operations {sorted(unknown)}")
+            for operation in NEGOTIATED.keys() & mapping.keys():
+                raise DeclarationError(
+                    f"{self._said()}: {operation} is asked for on the route of {NEGOTIATED[operation]}: name that one"
+                )
 
     def _check_bounds(self) -> None:
         if not 1 <= self.page_size <= self.max_page_size:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from . import report
+from . import large, report
 from .checks import BenchmarkError, audit_is_complete, same_answers
 from .load import Sample
 from .servers import Server, load, serve
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             client: MongoClient[dict[str, Any]] = stack.enter_context(MongoClient(uri))
             database = client[f"benchmark_{uuid4().hex[:12]}"]
             stack.callback(client.drop_database, database.name)
+            if options.large:
+                _print(report.machine(client.server_info()["version"]), [""], large.measure(options, uri, database))
+                return 0
             seed(database, options.documents)
             servers = {app: stack.enter_context(serve(MODULES[app], uri, database.name)) for app in options.apps}
             _print(report.machine(client.server_info()["version"]), [""])
@@ -94,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=int, default=16, help="requests under way at a time (default: 16)")
     parser.add_argument("--documents", type=int, default=10_000, help=f"at least {PAGE} (default: 10000)")
     parser.add_argument("--apps", nargs="+", choices=APPS, default=list(APPS), help="which to measure (default: all)")
+    parser.add_argument(
+        "--large",
+        type=int,
+        metavar="COUNT",
+        help=f"measure a collection of so many documents instead (the promises: 1000000; at least {large.LEAST})",
+    )
     parser.add_argument(
         "--uri",
         help="a replica set to use instead of starting a server; the benchmark database "

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from . import large
 from .__main__ import main
 from .report import TARGETS
 from .workloads import WORKLOADS
@@ -24,3 +25,11 @@ def test_the_benchmark_measures_every_workload_without_errors(capsys: pytest.Cap
         ratio = re.search(rf"^{target.workload.name} ours/{target.peer} +([\d.]+) ", printed, re.MULTILINE)
         assert ratio, (target, printed)
         assert float(ratio[1]) > 0
+
+
+def test_the_benchmark_of_a_large_collection_measures_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--large", str(large.LEAST), "--rounds", "1"]) == 0, capsys.readouterr().err
+
+    printed = capsys.readouterr().out
+    for promised in ("export / bare", "memory that exports took", "page 20 / page 1, sort=price", "count=estimated"):
+        assert re.search(rf"^{promised}.* (?:met|MISSED)$", printed, re.MULTILINE), (promised, printed)

@@ -17,6 +17,7 @@ import schemathesis
 MAX_QUERY = 30_000
 ALIAS = "champion"
 JSON_PATCH = "application/json-patch+json"
+NDJSON = "application/x-ndjson"
 
 CONDITIONS = ("If-Match", "If-None-Match")
 WORKSPACE = "X-Regesta-Workspace"
@@ -81,6 +82,9 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
     # Only a page before gives a token that is signed.
     if (phase == "coverage" and about != "page_token") or case.meta.generation.mode.is_positive:
         case.query.pop("page_token", None)
+    # It is a parameter of imports alone.
+    if case.media_type != NDJSON and (about != "on_conflict" or case.meta.generation.mode.is_positive):
+        case.query.pop("on_conflict", None)
     # No schema tells the grammar of expressions.
     if "filter" in case.query and (about != "filter" or case.meta.generation.mode.is_positive):
         case.query["filter"] = EXPRESSIONS[case.path]

@@ -9,9 +9,11 @@ from pydantic import BaseModel, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
 from regesta import errors
+from regesta.http.exports import EXPORT_CONTENT
+from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import MEDIA_TYPE, Problem
 from regesta.operations import Operations
-from regesta.resource import Operation
+from regesta.resource import Operation, Resource
 from regesta.schemas import json_schemas
 
 Documented = type[BaseModel]
@@ -69,7 +71,13 @@ class Documentation:
         # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
         # so one response has the model, the one that gateways in front answer as well.
         problems[errors.Unavailable.status]["model"] = Problem
-        return _success(operation, self) | problems
+        success = _success(operation, self)
+        offered = self._operations.resource.operations
+        if operation is Operation.LIST and Operation.EXPORT in offered:
+            success[200]["content"] = EXPORT_CONTENT
+        if operation is Operation.CREATE and Operation.IMPORT in offered:
+            success[200] = IMPORT_ANSWER
+        return success | problems
 
     @property
     def _demands(self) -> bool:
@@ -96,8 +104,10 @@ def path_parameters(operations: Operations[Any], *, collection: bool) -> list[di
     return [*above, shown]
 
 
-def request_body(operation: Operation) -> dict[str, Any]:
+def request_body(operation: Operation, resource: Resource[Any]) -> dict[str, Any]:
     """What FastAPI does not say of the body by itself."""
+    if operation is Operation.CREATE and Operation.IMPORT in resource.operations:
+        return {"required": True, "content": IMPORT_BODY}
     if operation in (Operation.CREATE, Operation.REPLACE):
         return {"required": True}
     if operation is Operation.PATCH:

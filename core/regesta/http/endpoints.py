@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location, PreconditionFailed
+from regesta.http.accept import form_of
 from regesta.http.callers import Callers
+from regesta.http.exports import Exports
 from regesta.http.headers import (
     JSON,
     JSON_PATCH,
@@ -24,6 +26,7 @@ from regesta.http.headers import (
     precondition_of,
     tags_of,
 )
+from regesta.http.imports import Imports, is_import
 from regesta.http.selection import Selection, select, selection_of
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
 from regesta.operations.actions import REPLACED
@@ -42,6 +45,14 @@ class Endpoints(Generic[T]):
         self.resource = operations.resource
         self._callers = Callers(operations)
         self._names = path_names(operations)
+        offered = self.resource.operations
+        self._exports = (
+            Exports(operations, self._callers, self._keys, self._selection) if Operation.EXPORT in offered else None
+        )
+        self._imports = (
+            Imports(operations, self._callers, self._keys, self._check_scope) if Operation.IMPORT in offered else None
+        )
+        self.create_parameters: dict[str, Parameter] = self._imports.parameters if self._imports else {}
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
@@ -53,8 +64,10 @@ class Endpoints(Generic[T]):
         )
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A page."""
+        """A page; or everything, in a form of which there are no pages."""
         check_path(request)
+        if self._exports and (form := form_of(request)):
+            return await self._exports.answer(request, form, scope, actor)
         query = self.operations.rules.parse(request.scope["query_string"])
         caller = await self._callers.of(request, Operation.LIST, scope, actor)
         page = await self.operations.page(caller, self._keys(request), query, count_of(request))
@@ -88,8 +101,10 @@ class Endpoints(Generic[T]):
         return JsonResponse(dumps(wire), headers={"ETag": quoted(etag)})
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A new document."""
+        """A new document; or one for each line of an import."""
         check_path(request)
+        if self._imports and is_import(request):
+            return await self._imports.answer(request, scope, actor)
         parse_parameters(request.scope["query_string"], {})
         condition = precondition_of(request)
         condition.check(None)

@@ -117,7 +117,7 @@ def _route(
     method = METHODS[operation]
     parameters = shown.parameters(operation, path_parameters(operations, collection=method.on_collection))
     extra: dict[str, Any] = {"parameters": parameters + _query_parameters(operations, operation, endpoints)}
-    if body := request_body(operation):
+    if body := request_body(operation, resource):
         extra["requestBody"] = body
     success = {Operation.CREATE: 201, Operation.DELETE: 204}.get(operation, 200)
     return ResourceRoute(
@@ -186,6 +186,7 @@ def _query_parameters(
         return operations.rules.openapi_parameters()
     known = {
         Operation.GET: endpoints.get_parameters,
+        Operation.CREATE: endpoints.create_parameters,
         Operation.REPLACE: endpoints.replace_parameters,
         Operation.DELETE: endpoints.delete_parameters,
     }.get(operation, {})

@@ -1,6 +1,7 @@
 """Which stored documents a request may mean: its scope, its parents, its key."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
@@ -66,6 +67,19 @@ class Addresses(Generic[T]):
             message = "is no key: it is empty, '.' or '..', contains '/' or ends with a line break"
             raise Invalid.of([Issue(("body", wire), message, "key")])
         return text
+
+    def sent_key(self, json: bytes) -> str | None:
+        """The key that a body holds as it stands in paths; None where it can be none."""
+        try:
+            value = self._adapter.validate_json(json, strict=True)
+        except (ValidationError, ValueError):
+            return None
+        return key_text(value)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        annotation: Any = self.resource.document.model_fields[self.resource.key].annotation
+        return TypeAdapter(annotation)
 
     def not_found(self, text: str) -> NotFound:
         """The error for a key that leads nowhere."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,9 +18,12 @@ from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import collection_of
+from regesta.store import Batches, collection_of
 
 T = TypeVar("T", bound=Document)
+
+# From this size on nobody sees in an estimate what was written in the last second.
+LARGE, ESTIMATE_SECONDS = 10_000, 1.0
 
 
 class Count(StrEnum):
@@ -69,10 +73,7 @@ class Page(Generic[T]):
 
     def into_wires(self) -> list[Any]:
         """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        reads = self.reads
-        if not children_of(reads.resource.document):
-            return reads.codec.into_wires(self.raws)
-        return [reads.codec_for(raw).wire(raw) for raw in self.raws]
+        return self.reads.wires(self.raws)
 
 
 class Reads(Generic[T]):
@@ -86,6 +87,7 @@ class Reads(Generic[T]):
         self.rules = QueryRules(resource)
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
+        self._estimated: tuple[Any, int, float] = (None, 0, 0.0)
 
     @property
     def collection(self) -> Any:
@@ -163,6 +165,22 @@ class Reads(Generic[T]):
             total = await self._count(everything, count)
         return Page(raws, token, total, self)
 
+    async def everything(self, caller: Caller, parents: Sequence[str], query: Query) -> Batches:
+        """All that a query matches, not opened yet; its `page_size` and `page_token` mean nothing here.
+
+        Raises NotFound for a missing parent, Unavailable.
+        """
+        async with bounded(self.resource.timeout):
+            parent = await self.parent_value(caller, parents)
+        matching = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+        return Batches(self.collection, matching, projection=self._projection(query), sort=query.sort)
+
+    def wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
+        """What the JSON of these documents is made of, as clients see them. They are spent with it."""
+        if not children_of(self.resource.document):
+            return self.codec.into_wires(raws)
+        return [self.codec_for(raw).wire(raw) for raw in raws]
+
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""
         if query.fields is None or not self.codec.direct or (query.include_etag and not _has_revision(self.resource)):
@@ -178,10 +196,19 @@ class Reads(Generic[T]):
         if count is None:
             return None
         if count is Count.ESTIMATED and not filter_:
-            estimate: int = await self.collection.estimated_document_count()
-            return estimate
+            return await self._estimate()
         exact: int = await self.collection.count_documents(filter_)
         return exact
+
+    async def _estimate(self) -> int:
+        """The size of the whole collection. That of a large one is remembered for a second, for the next pages."""
+        collection = self.collection
+        known, size, until = self._estimated
+        if known is collection and time.monotonic() < until:
+            return size
+        size = int(await collection.estimated_document_count())
+        self._estimated = (collection, size, time.monotonic() + ESTIMATE_SECONDS if size >= LARGE else 0.0)
+        return size
 
     def _bound(self, caller: Caller, parents: Sequence[str]) -> dict[str, Any]:
         return {"scope": dict(caller.scope), "parents": list(parents)}

@@ -1,5 +1,6 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
+from ._batches import Batches, Documents
 from ._driver import Atomicity, atomicity_of, collection_of, in_transaction, lock_of, unavailable
 from ._local import LocalServer
 from ._memory import memory_client
@@ -7,6 +8,8 @@ from ._open import Store, StoreKind, open_store
 
 __all__ = [
     "Atomicity",
+    "Batches",
+    "Documents",
     "LocalServer",
     "Store",
     "StoreKind",

@@ -1,4 +1,4 @@
-"""What differs between PyMongo Async, Motor and mongomock-motor, behind four functions."""
+"""What differs between PyMongo Async, Motor and mongomock-motor, behind a few functions."""
 
 import asyncio
 import inspect
@@ -57,6 +57,11 @@ async def atomicity_of(collection: Any) -> Atomicity:
     return known
 
 
+async def started_session(collection: Any, **options: Any) -> Any:
+    """A session of the collection's client, for the caller to end."""
+    return await _awaited(collection.database.client.start_session(**options))
+
+
 async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]], seconds: float) -> R:
     """Run `callback(session)` in one transaction, again where MongoDB asks for it, and commit.
 
@@ -65,7 +70,7 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
     attempts; with Motor each statement in them too, with PyMongo Async it is for the caller to cancel.
     """
     client = collection.database.client
-    session = await _awaited(client.start_session())
+    session = await started_session(collection)
     _confine(session)
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE

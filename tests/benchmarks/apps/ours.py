@@ -25,7 +25,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 # Filters are declared because real resources have them; what they cost must show here.
 FILTERS = ["sku", "category", "brand", "status", "quantity", "price", "active", "created_at"]
+SORTS = ["sku", "price"]
 
 app = FastAPI(lifespan=lifespan)
-app.include_router(crud_router(Item, key="sku", name="items", filters=FILTERS, max_page_size=1000))
+app.include_router(crud_router(Item, key="sku", name="items", filters=FILTERS, sorts=SORTS, max_page_size=1000))
 app.include_router(crud_router(AuditedItem, key="sku", name="audited-items", hooks=Hooks(AuditTrail())))

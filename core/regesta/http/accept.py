@@ -1,0 +1,55 @@
+"""Which form of an answer a client prefers (RFC 9110, 12.5.1)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from starlette.requests import Request
+
+from regesta.http.headers import JSON
+
+_WEIGHT = re.compile(r"(?:1(?:\.0{0,3})?|0(?:\.[0-9]{0,3})?)\Z")
+
+
+class Form(StrEnum):
+    """The forms of an export."""
+
+    NDJSON = "application/x-ndjson"
+    CSV = "text/csv"
+
+
+_NAMES = {"application/x-ndjson": Form.NDJSON, "application/ndjson": Form.NDJSON, "text/csv": Form.CSV}
+# What most requests send: spares looking into it.
+_USUAL = frozenset({b"*/*", b"application/json"})
+
+
+def form_of(request: Request) -> Form | None:
+    """The form of an export that the client named and prefers to JSON; None for JSON, as most requests want it.
+
+    A wildcard names nothing. Of two with the same weight the one that is named more exactly is meant, then JSON.
+    """
+    for name, value in request.scope["headers"]:
+        if name == b"accept" and value not in _USUAL:
+            text = value.lower()
+            if b"ndjson" in text or b"csv" in text:
+                return _preferred(dict(_ranges(",".join(request.headers.getlist("accept")))))
+    return None
+
+
+def _preferred(weights: Mapping[str, float]) -> Form | None:
+    found = next((name for name in (JSON, "application/*", "*/*") if name in weights), JSON)
+    best, form = (weights.get(found, 0.0), found == JSON), None
+    for name, named in _NAMES.items():
+        weight = weights.get(name, 0.0)
+        if weight and (weight, True) > best:
+            best, form = (weight, True), named
+    return form
+
+
+def _ranges(header: str) -> Iterator[tuple[str, float]]:
+    """The media ranges with their weights; one whose weight cannot be read is left out."""
+    for part in header.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((piece[2:].strip() for piece in parameters if piece.startswith("q=")), "1")
+        if _WEIGHT.match(weight):
+            yield name, float(weight)

@@ -1,0 +1,138 @@
+"""Everything that a list's filter matches in one answer: `GET /books` with `Accept: application/x-ndjson` or CSV."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import cached_property, partial
+from typing import Any, Generic, TypeVar
+from urllib.parse import unquote_plus
+
+import orjson
+from beanie import Document
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.errors import Invalid, Issue
+from regesta.http.accept import Form
+from regesta.http.callers import Callers
+from regesta.http.csv_rows import header_of, row_of
+from regesta.http.selection import Selection, select
+from regesta.http.streams import Streamed
+from regesta.operations import Operations, bounded
+from regesta.operations.inheritance import children_of
+from regesta.resource import Operation
+from regesta.schemas import Codec, json_schemas
+from regesta.schemas.projection import OPTIONS, as_json
+from regesta.store import Batches, Documents
+
+T = TypeVar("T", bound=Document)
+
+# What OpenAPI says of an answer of the list.
+EXPORT_CONTENT: dict[str, Any] = {
+    str(form): {
+        "schema": {
+            "type": "string",
+            "description": f"Everything that matches, as {said}: without page_size, page_token and include.",
+        }
+    }
+    for form, said in ((Form.NDJSON, "one JSON object in each line"), (Form.CSV, "CSV (RFC 4180) with a header row"))
+}
+
+PAGING = frozenset({"include", "page_size", "page_token"})
+
+# Documents in one piece of the answer: what holds up the event loop for a few milliseconds.
+PIECE, SLOW_PIECE = 500, 50
+
+_line = partial(orjson.dumps, default=as_json, option=OPTIONS | orjson.OPT_APPEND_NEWLINE)
+
+
+class Exports(Generic[T]):
+    """The exports of one resource. They are part of the list's route, so what it depends on they do."""
+
+    def __init__(
+        self,
+        operations: Operations[T],
+        callers: Callers,
+        keys: Callable[[Request], tuple[str, ...]],
+        selection: Callable[[Sequence[str]], Selection],
+    ) -> None:
+        self._operations = operations
+        self._callers = callers
+        self._keys = keys
+        self._selection = selection
+
+    async def answer(self, request: Request, form: Form, scope: Any, actor: Any) -> Response:
+        """All documents that match, in the order of the list.
+
+        The resource's timeout bounds the time to the first batch and between two, not the whole. What fails
+        before the first is answered as a problem; later the connection is broken off.
+        """
+        query = self._operations.rules.parse(request.scope["query_string"])
+        _refuse_paging(request.scope["query_string"])
+        caller = await self._callers.of(request, Operation.EXPORT, scope, actor)
+        batches = await self._operations.everything(caller, self._keys(request), query)
+        selection = None if query.fields is None else self._selection(query.fields)
+        if request.method != "HEAD":
+            try:
+                async with bounded(self._operations.resource.timeout):
+                    await batches.open()
+            except BaseException:
+                await batches.close()
+                raise
+        headers = {"Vary": "Accept"}
+        if form is Form.NDJSON:
+            pieces = self._pieces(batches, _lines, selection)
+            return Streamed(pieces, batches.close, form, headers)
+        headers["Content-Disposition"] = f'attachment; filename="{self._operations.resource.name}.csv"'
+        columns = self._columns if selection is None else tuple(selection)
+        pieces = self._pieces(batches, partial(_rows, columns), selection, header_of(columns))
+        return Streamed(pieces, batches.close, f"{form}; charset=utf-8; header=present", headers)
+
+    async def _pieces(
+        self,
+        batches: Batches,
+        encode: Callable[[list[Any]], bytes],
+        selection: Selection | None,
+        first: bytes = b"",
+    ) -> AsyncGenerator[bytes]:
+        if first:
+            yield first
+        timeout = self._operations.resource.timeout
+        while True:
+            async with bounded(timeout):
+                batch = await batches.next()
+            if batch is None:
+                return
+            for documents in batch:
+                for piece in self._cut(documents):
+                    wires = self._operations.wires(piece)
+                    if selection is not None:
+                        wires = [select(wire, selection) for wire in wires]
+                    yield encode(wires)
+
+    def _cut(self, documents: Documents) -> list[Documents]:
+        size = PIECE if self._operations.codec.direct else SLOW_PIECE
+        return [documents[start : start + size] for start in range(0, len(documents), size)]
+
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        """The fields of the schema, then those of the classes below it; the key is among them."""
+        resource = self._operations.resource
+        classes = (resource.document, *children_of(resource.document).values())
+        schemas = [json_schemas.read_schema(Codec(resource, found)) for found in classes]
+        return tuple(dict.fromkeys(name for schema in schemas for name in schema.get("properties", {})))
+
+
+def _lines(wires: list[Any]) -> bytes:
+    return b"".join(map(_line, wires))
+
+
+def _rows(columns: Sequence[str], wires: list[Any]) -> bytes:
+    return "".join([row_of(wire, columns) for wire in wires]).encode()
+
+
+def _refuse_paging(query_string: bytes) -> None:
+    if not query_string:
+        return
+    given = {unquote_plus(pair.partition("=")[0]) for pair in query_string.decode().split("&")}
+    if refused := sorted(given & PAGING):
+        said = "means nothing in an export, which has everything that matches: leave it out"
+        raise Invalid.of([Issue(("query", name), said, "not_for_exports") for name in refused])

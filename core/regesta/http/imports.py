@@ -1,0 +1,245 @@
+"""Many documents in one request: `POST /books` with a body of NDJSON, one result for each line."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from beanie import Document
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from regesta.change import Caller
+from regesta.errors import Duplicate, Location, ProblemError, TooLarge
+from regesta.http.accept import Form
+from regesta.http.callers import Callers
+from regesta.http.headers import JSON, media_type_of, precondition_of
+from regesta.http.lines import Line, Lines
+from regesta.http.outbox import Outbox
+from regesta.http.problems import problem_body
+from regesta.operations import Operations, Written, bounded
+from regesta.operations.actions import REPLACED
+from regesta.query import Parameter, parse_parameters
+from regesta.resource import Operation, Resource
+from regesta.schemas import dumps, read_json
+
+T = TypeVar("T", bound=Document)
+
+NDJSON = (str(Form.NDJSON), "application/ndjson")
+# Lines that are written, and answered, together.
+CHUNK = 500
+
+# What OpenAPI says of an import.
+IMPORT_BODY: dict[str, Any] = {NDJSON[0]: {"schema": {"type": "string", "description": "One document in each line."}}}
+IMPORT_ANSWER: dict[str, Any] = {
+    "description": "The results of an import: one for each line, and a summary",
+    "content": {
+        NDJSON[0]: {
+            "schema": {
+                "type": "string",
+                "description": '`{"line": 1, "status": 201, "key": "...", "etag": "..."}`, `{"line": 2, "status": 422, '
+                '"problem": {...}}`, ..., `{"summary": {"created": 1, "replaced": 0, "skipped": 0, "failed": 1}}`',
+            }
+        }
+    },
+}
+
+
+class OnConflict(StrEnum):
+    """What becomes of a line whose document is there already."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+def is_import(request: Request) -> bool:
+    """Whether the body says that it is NDJSON."""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            return value != _JSON and b"ndjson" in value.lower()
+    return False
+
+
+_JSON = JSON.encode()
+
+
+def conflict_choices(resource: Resource[Any]) -> tuple[OnConflict, ...]:
+    """What clients may choose. `replace` only where whoever may import may replace, and by a key of the client's.
+
+    Not where a replacement has dependencies that this route does not run, or needs an `If-Match` of its own.
+    """
+    chosen = resource.key not in resource.read_only
+    here = [*resource.dependencies, *resource.operation_dependencies.get(Operation.CREATE, ())]
+    guarded = any(needed not in here for needed in resource.operation_dependencies.get(Operation.REPLACE, ()))
+    if Operation.REPLACE in resource.operations and chosen and not guarded and not resource.require_if_match:
+        return tuple(OnConflict)
+    return (OnConflict.FAIL, OnConflict.SKIP)
+
+
+def conflict_parameter(resource: Resource[Any]) -> Parameter:
+    """`on_conflict`, of imports alone."""
+    choices = conflict_choices(resource)
+
+    def read(text: str) -> OnConflict:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return OnConflict(text)
+
+    schema = {"type": "string", "enum": [str(choice) for choice in choices], "default": str(OnConflict.FAIL)}
+    return Parameter(read, schema, "Of an import: what becomes of a line whose document is there already.")
+
+
+@dataclass(slots=True)
+class _Run:
+    """One import under way."""
+
+    request: Request
+    scope: Any
+    actor: Any
+    caller: Caller
+    parents: tuple[str, ...]
+    on_conflict: OnConflict
+    summary: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("created", "replaced", "skipped", "failed"), 0)
+    )
+
+
+class Imports(Generic[T]):
+    """The imports of one resource. They are part of the route of `create`, so what it depends on they do."""
+
+    def __init__(
+        self,
+        operations: Operations[T],
+        callers: Callers,
+        keys: Callable[[Request], tuple[str, ...]],
+        check_scope: Callable[[Caller, Sequence[tuple[str, Location]]], None],
+    ) -> None:
+        self._operations = operations
+        self._resource = operations.resource
+        self._callers = callers
+        self._keys = keys
+        self._check_scope = check_scope
+        self.parameters = {"on_conflict": conflict_parameter(operations.resource)}
+
+    async def answer(self, request: Request, scope: Any, actor: Any) -> Response:
+        """One result for each line, written while the body is still read; what the lines say is never the status."""
+        parameters = parse_parameters(request.scope["query_string"], self.parameters)
+        precondition_of(request).check(None)
+        media_type_of(request, *NDJSON)
+        caller = await self._callers.of(request, Operation.IMPORT, scope, actor)
+        parents = self._keys(request)
+        async with bounded(self._resource.timeout):
+            await self._operations.parent_value(caller, parents)
+        on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
+        return _Answer(self, _Run(request, scope, actor, caller, parents, on_conflict))
+
+    async def run(self, run: _Run, outbox: Outbox) -> None:
+        """Read the body to its end and write its lines. Raises ClientDisconnect where it is cut."""
+        lines = Lines(self._resource.max_body_size)
+        async for data in run.request.stream():
+            await self._write(run, lines.feed(data), outbox)
+        await self._write(run, lines.rest(), outbox)
+        await outbox.put(dumps({"summary": run.summary}) + b"\n")
+
+    async def _write(self, run: _Run, lines: Iterator[Line], outbox: Outbox) -> None:
+        while chunk := list(islice(lines, CHUNK)):
+            results = await self._results(run, chunk)
+            await outbox.put(b"".join(dumps(result) + b"\n" for result in results))
+
+    async def _results(self, run: _Run, lines: Collection[Line]) -> list[dict[str, Any]]:
+        """Write some lines, each by itself and in their order."""
+        return [await self._result(run, line) for line in lines]
+
+    async def _result(self, run: _Run, line: Line) -> dict[str, Any]:
+        try:
+            written, outcome = await self._written(run, line)
+        except Duplicate as error:
+            if run.on_conflict is not OnConflict.SKIP:
+                return _failed(run, line, error)
+            run.summary["skipped"] += 1
+            skipped = {"line": line.number, "status": 200, "skipped": True}
+            key = self._key(read_json(line.text or b""))
+            return skipped if key is None else {**skipped, "key": key}
+        except ProblemError as error:
+            return _failed(run, line, error)
+        run.summary[outcome] += 1
+        status = 201 if written.created else 200
+        return {"line": line.number, "status": status, "key": written.key, "etag": f'"{written.etag}"'}
+
+    async def _written(self, run: _Run, line: Line) -> tuple[Written[T], str]:
+        if line.text is None:
+            raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
+        bodies = self._operations.bodies
+        tree = bodies.checked(read_json(line.text))
+        self._check_scope(run.caller, [(name, ("body", name)) for name in tree])
+        if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
+            written = await self._replaced(run, tree, key)
+            return written, "created" if written.created else "replaced"
+        return await self._operations.create(run.caller, run.parents, bodies.builder(line.text, tree)), "created"
+
+    async def _replaced(self, run: _Run, tree: dict[str, Any], key: str) -> Written[T]:
+        """As PUT with `allow_missing` does it, after asking whether the caller may replace this one."""
+        bodies = self._operations.bodies
+        caller = await self._callers.of(run.request, Operation.REPLACE, run.scope, run.actor, key)
+        sent = {name: value for name, value in tree.items() if name != self._key_name}
+        self._check_scope(caller, [(name, ("body", name)) for name in tree])
+        whole = bodies.with_key(sent, key)
+        return await self._operations.update(
+            caller,
+            (*run.parents, key),
+            bodies.replacement(whole),
+            events=REPLACED,
+            otherwise=bodies.builder(dumps(whole), whole),
+        )
+
+    @property
+    def _key_name(self) -> str | None:
+        return self._operations.codec.input_names.get(self._resource.key)
+
+    def _key(self, tree: dict[str, Any]) -> str | None:
+        """The key in a line as it stands in paths; None where it has none, or one that creating will refuse."""
+        value = tree.get(self._key_name or "")
+        return None if value is None else self._operations.addresses.sent_key(dumps(value))
+
+
+class _Answer(Response):
+    """The results, as they come."""
+
+    def __init__(self, imports: Imports[Any], run: _Run) -> None:
+        self._imports = imports
+        self._run = run
+        self.status_code = 200
+        self.background = None
+        self.body = b""
+        self.media_type = Form.NDJSON
+        self.init_headers()
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI wants it
+        """Read, write and answer. Where the client goes away, what was acknowledged stays, and nothing half."""
+        begun = False
+
+        async def sending(data: bytes) -> None:
+            nonlocal begun
+            if not begun:
+                # Not before something was read: that tells a client that waits for it (100) to go on.
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                begun = True
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        try:
+            async with Outbox(sending) as outbox:
+                await self._imports.run(self._run, outbox)
+        except ClientDisconnect:
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _failed(run: _Run, line: Line, error: ProblemError) -> dict[str, Any]:
+    run.summary["failed"] += 1
+    instance = run.request.scope["path"]
+    problem = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
+    return {"line": line.number, "status": error.status, "problem": problem}
