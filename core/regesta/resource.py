@@ -82,6 +82,9 @@ class Resource(Generic[T]):
     dependencies, operation_dependencies: further FastAPI dependencies, for all or for one operation.
     schemas: models of your own for bodies and answers.
     filters, sorts: wire names (dotted) that clients may filter and sort by; None: what is indexed, and the key.
+    indexed_only: refuse filters and sorts that no declared index serves, and warn at start of listed ones.
+    scope_fields: the document's fields that every request's scope sets to one value; indexes that begin with
+        them count for `indexed_only`. They are those of the parent resource too, where this one has none.
     default_sort: as in the query string, `-added_at,title`; the key unless given.
     page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
     require_if_match: writes without a precondition get 428.
@@ -104,6 +107,8 @@ class Resource(Generic[T]):
     schemas: Schemas = field(default_factory=Schemas, kw_only=True)
     filters: Collection[str] | None = field(default=None, kw_only=True)
     sorts: Collection[str] | None = field(default=None, kw_only=True)
+    indexed_only: bool = field(default=False, kw_only=True)
+    scope_fields: Collection[str] = field(default=(), kw_only=True)
     default_sort: str = field(default="", kw_only=True)
     page_size: int = field(default=50, kw_only=True)
     max_page_size: int = field(default=1000, kw_only=True)
@@ -158,6 +163,20 @@ class Resource(Generic[T]):
         """The fields that keep the value they were created with: marked so, and the key."""
         return fields_marked(self.document, Marker.IMMUTABLE) | {self.key, "id"}
 
+    @cached_property
+    def bound_fields(self) -> frozenset[str]:
+        """The fields (Python names) that have one value in each request: of the scope, and of the parent."""
+        if self.parent is None:
+            return frozenset(self.scope_fields)
+        return frozenset(self.bound_scope) | {self.parent.field}
+
+    @property
+    def bound_scope(self) -> Collection[str]:
+        """`scope_fields`, else those of what this is nested in."""
+        if self.scope_fields or self.parent is None:
+            return self.scope_fields
+        return self.parent.resource.bound_scope
+
     def operation_id(self, operation: Operation) -> str:
         """`list_books`, `get_book`, ... or what the declaration says."""
         noun = self.name if operation is Operation.LIST else self.singular
@@ -182,6 +201,8 @@ class Resource(Generic[T]):
             )
         if self.parent and self.parent.stores not in self.parent.resource.document.model_fields:
             raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
+        if unknown := set(self.scope_fields) - known.keys():
+            raise DeclarationError(f"{self._said()}: scope_fields: {sorted(unknown)} are no fields of the document")
         for name in marked_below(self.document):
             raise DeclarationError(f"{self._said()}: {name}: markers work on the document's own fields; mark the whole")
         for mapping in (self.operation_ids, self.operation_dependencies):

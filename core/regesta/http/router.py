@@ -36,6 +36,8 @@ class ResourceOptions(TypedDict, total=False):
     schemas: Schemas
     filters: Collection[str] | None
     sorts: Collection[str] | None
+    indexed_only: bool
+    scope_fields: Collection[str]
     default_sort: str
     page_size: int
     max_page_size: int

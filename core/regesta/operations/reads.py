@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from beanie import Document
 
 from regesta.change import Caller
+from regesta.errors import DeclarationError, Unsupported
 from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import etag_of
@@ -17,7 +18,7 @@ from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import collection_of
+from regesta.store import Atomicity, atomicity_of, collection_of
 
 T = TypeVar("T", bound=Document)
 
@@ -145,7 +146,7 @@ class Reads(Generic[T]):
         """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent."""
         async with bounded(self.resource.timeout):
             parent = await self.parent_value(caller, parents)
-            everything = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+            everything = await self.matching(caller, parent, query.filter, searches=query.searches)
             wanted = everything
             if query.page_token is not None:
                 values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
@@ -162,6 +163,29 @@ class Reads(Generic[T]):
                 token = tokens.issue(query, self._bound(caller, parents), position(raws[-1], query.sort))
             total = await self._count(everything, count)
         return Page(raws, token, total, self)
+
+    async def matching(
+        self, caller: Caller, parent: Any, filter_: Mapping[str, Any], *, searches: bool = False
+    ) -> dict[str, Any]:
+        """What the filter of a query means for this caller below this parent. `searches`: it has a `$text`.
+
+        Raises Unsupported where the store has no text search, Invalid where its index wants more than is compared.
+        """
+        together = and_filters(self.addresses.collection_filter(caller.scope, parent), filter_)
+        if self.resource.indexed_only:
+            self._check_bound(caller)
+        if searches:
+            if await atomicity_of(self.collection) is Atomicity.LOCK:
+                raise Unsupported("the memory store has no text search", code="TEXT_SEARCH_UNSUPPORTED")
+            self.rules.check_search(together)
+        return together
+
+    def _check_bound(self, caller: Caller) -> None:
+        """That the scope sets what `scope_fields` says: the indexes were judged by it. Raises DeclarationError."""
+        for name in self.resource.bound_scope:
+            known = name in self.resource.document.model_fields
+            if known and (name not in caller.scope or isinstance(caller.scope[name], Mapping)):
+                raise DeclarationError(f"the scope of {self.resource.name!r} must set {name!r}: it is in scope_fields")
 
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""

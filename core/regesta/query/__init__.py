@@ -1,15 +1,22 @@
 """Query strings: from raw bytes to a checked, typed Query, and the tokens between its pages."""
 
+from .expansion import Expansion, expand_parameter
+from .facets import FacetQuery
+from .fields import QueryField
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
 from .rules import Query, QueryRules
 
 __all__ = [
+    "Expansion",
+    "FacetQuery",
     "PageTokens",
     "Parameter",
     "Query",
+    "QueryField",
     "QueryRules",
     "and_filters",
+    "expand_parameter",
     "flag",
     "keyset_filter",
     "openapi_parameters",
