@@ -27,9 +27,13 @@ class Operation(StrEnum):
     REPLACE = "replace"
     PATCH = "patch"
     DELETE = "delete"
+    FACETS = "facets"
+    SCHEMA = "schema"
 
 
-READS = frozenset({Operation.LIST, Operation.GET})
+READS = frozenset({Operation.LIST, Operation.GET, Operation.FACETS, Operation.SCHEMA})
+# Those that are about the whole collection, and named by its plural.
+COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA})
 ALL_OPERATIONS = frozenset(Operation)
 
 
@@ -179,7 +183,7 @@ class Resource(Generic[T]):
 
     def operation_id(self, operation: Operation) -> str:
         """`list_books`, `get_book`, ... or what the declaration says."""
-        noun = self.name if operation is Operation.LIST else self.singular
+        noun = self.name if operation in COLLECTIVE else self.singular
         return self.operation_ids.get(operation, f"{operation}_{noun}".replace("-", "_"))
 
     def _said(self) -> str:

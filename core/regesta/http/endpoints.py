@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
-from regesta.errors import Invalid, Issue, Location, PreconditionFailed
+from regesta.errors import Invalid, Issue, Location
 from regesta.http.callers import Callers
+from regesta.http.description import Description
+from regesta.http.facets import Facets
 from regesta.http.headers import (
     JSON,
     JSON_PATCH,
@@ -19,10 +21,9 @@ from regesta.http.headers import (
     check_path,
     count_of,
     has_condition,
+    is_wanted,
     media_type_of,
-    opaque,
     precondition_of,
-    tags_of,
 )
 from regesta.http.selection import Selection, select, selection_of
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
@@ -42,6 +43,8 @@ class Endpoints(Generic[T]):
         self.resource = operations.resource
         self._callers = Callers(operations)
         self._names = path_names(operations)
+        self.facets = Facets(operations, self._callers, self._keys).endpoint
+        self.schema = Description(operations, self._callers).endpoint
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
@@ -80,7 +83,7 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         etag = stored.etag
-        if has_condition(request) and not self._is_wanted(request, etag):
+        if has_condition(request) and not is_wanted(request, etag):
             return Response(status_code=304, headers={"ETag": quoted(etag)})
         wire = stored.codec.wire(stored.raw)
         if shown is not None:
@@ -149,13 +152,6 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
         return Response(status_code=204)
-
-    def _is_wanted(self, request: Request, etag: str) -> bool:
-        """Whether the client lacks the document with this tag. Raises PreconditionFailed where it means another."""
-        if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
-        if if_match and "*" not in if_match and quoted(etag) not in if_match:
-            raise PreconditionFailed("the document has another ETag")
-        return not ("*" in if_none_match or etag in map(opaque, if_none_match))
 
     def _selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""

@@ -15,7 +15,7 @@ from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import etag_of
 from regesta.operations.inheritance import children_of
-from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
+from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
 from regesta.store import Atomicity, atomicity_of, collection_of
@@ -177,7 +177,7 @@ class Reads(Generic[T]):
         if searches:
             if await atomicity_of(self.collection) is Atomicity.LOCK:
                 raise Unsupported("the memory store has no text search", code="TEXT_SEARCH_UNSUPPORTED")
-            self.rules.check_search(together)
+            check_prefix(self.rules.text, together)
         return together
 
     def _check_bound(self, caller: Caller) -> None:

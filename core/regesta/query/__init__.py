@@ -6,8 +6,10 @@ from .fields import QueryField
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
 from .rules import Query, QueryRules
+from .search import MAX_SEARCH, check_prefix
 
 __all__ = [
+    "MAX_SEARCH",
     "Expansion",
     "FacetQuery",
     "PageTokens",
@@ -16,6 +18,7 @@ __all__ = [
     "QueryField",
     "QueryRules",
     "and_filters",
+    "check_prefix",
     "expand_parameter",
     "flag",
     "keyset_filter",

@@ -107,8 +107,11 @@ class QueryRules:
         self.facets = countable(self.filters, shown)
         counting = {name: found for name, found in self._comparing.items() if name not in FACET_PARAMETERS}
         self._facet_parameters = {**facet_parameters(self.facets), **counting}
+        self.expandable: tuple[str, ...] = ()
         self._page_size = resource.page_size
         self._sort = self._default_sort(resource, catalogue)
+        key = self._always(resource, catalogue)[-1:]
+        self.default_sort = resource.default_sort or ",".join(field.wire for field in key)
         self._binding = self._bound({}, self._sort)
         self._warn(listed)
 
@@ -141,19 +144,15 @@ class QueryRules:
         if "by" not in values:
             raise Invalid.of([Issue(("query", "by"), f"is required: {described(self.facets)}", "missing")])
         searches = SEARCH in values and self.text is not None
-        return FacetQuery(self._matching(values), searches, values["by"], values.get("limit", USUAL))
-
-    def check_search(self, together: Mapping[str, Any]) -> None:
-        """Raises Invalid where a search lacks the equality that MongoDB wants on what stands before in its index."""
-        parts = [together, *together.get("$and", ())]
-        for path in self.text.prefix if self.text else ():
-            compared = [part[path] for part in parts if path in part]
-            if not any(not isinstance(found, Mapping) or "$eq" in found for found in compared):
-                raise Invalid.of([Issue(("query", SEARCH), f"needs {path}=... beside it", "not_indexed")])
+        # A field may have the name of such a parameter, which then means the parameter.
+        by, limit = values.pop("by"), values.pop("limit", USUAL)
+        return FacetQuery(self._matching(values), searches, by, limit)
 
     def offer_expand(self, names: Iterable[str]) -> None:
         """Let lists follow these references: known only once all resources are."""
-        self._parameters["expand"] = expand_parameter(tuple(names))
+        self.expandable = tuple(names)
+        if self.expandable:
+            self._parameters["expand"] = expand_parameter(self.expandable)
 
     def openapi_parameters(self) -> list[dict[str, Any]]:
         """OpenAPI 3.1 parameter objects for all parameters of the list."""
