@@ -55,6 +55,18 @@ class Parent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reference:
+    """That a field's value, or each in its list, is the value of another resource's id, or of its key (`stores`).
+
+    A document stands for the one resource that serves it. `expand=` follows it where that resource is served with this one, lists, hangs below no parent, and has no
+    `scope`, `actor` or `dependencies` but those of this one, so that nobody sees by it what a list would not show.
+    """
+
+    resource: "Resource[Any] | type[Document]"
+    stores: str = "id"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schemas:
     """Models of your own where the derived ones do not fit.
 
@@ -85,6 +97,8 @@ class Resource(Generic[T]):
     actor: a FastAPI dependency that answers an Actor (or a subject as str).
     dependencies, operation_dependencies: further FastAPI dependencies, for all or for one operation.
     schemas: models of your own for bodies and answers.
+    references: fields (Python names) that `expand=` follows, beside Beanie's links: each with a Reference, or the
+        resource or document whose id it holds.
     filters, sorts: wire names (dotted) that clients may filter and sort by; None: what is indexed, and the key.
     indexed_only: refuse filters and sorts that no declared index serves, and warn at start of listed ones.
     scope_fields: the document's fields that every request's scope sets to one value; indexes that begin with
@@ -109,6 +123,7 @@ class Resource(Generic[T]):
     dependencies: Sequence[Any] = field(default=(), kw_only=True)
     operation_dependencies: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
     schemas: Schemas = field(default_factory=Schemas, kw_only=True)
+    references: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     filters: Collection[str] | None = field(default=None, kw_only=True)
     sorts: Collection[str] | None = field(default=None, kw_only=True)
     indexed_only: bool = field(default=False, kw_only=True)
@@ -131,6 +146,7 @@ class Resource(Generic[T]):
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))
         object.__setattr__(self, "operations", self._checked_operations())
+        object.__setattr__(self, "references", self._checked_references())
         for word in (self.name, self.singular):
             if not NAME.match(word):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
@@ -175,6 +191,11 @@ class Resource(Generic[T]):
         return frozenset(self.bound_scope) | {self.parent.field}
 
     @property
+    def inherited_scope(self) -> Callable[..., Any] | None:
+        """`scope`, else that of what this is nested in."""
+        return self.scope if self.scope is not None or self.parent is None else self.parent.resource.inherited_scope
+
+    @property
     def bound_scope(self) -> Collection[str]:
         """`scope_fields`, else those of what this is nested in."""
         if self.scope_fields or self.parent is None:
@@ -194,6 +215,20 @@ class Resource(Generic[T]):
             return frozenset(Operation(operation) for operation in self.operations)
         except ValueError as error:
             raise DeclarationError(f"{self._said()}: {error}; there are {', '.join(Operation)}") from error
+
+    def _checked_references(self) -> Mapping[str, Reference]:
+        found: dict[str, Reference] = {}
+        for name, given in self.references.items():
+            reference = given if isinstance(given, Reference) else Reference(resource=given)
+            target: Any = reference.resource
+            if not (isinstance(target, Resource) or (isinstance(target, type) and issubclass(target, Document))):
+                raise DeclarationError(f"{self._said()}: references: {name!r} needs a Resource, document or Reference")
+            if name not in self.document.model_fields:
+                raise DeclarationError(f"{self._said()}: references: {name!r} is no field of the document")
+            if reference.stores not in ("id", target.key if isinstance(target, Resource) else "id"):
+                raise DeclarationError(f"{self._said()}: references: {name!r} must store an id or a key")
+            found[name] = reference
+        return found
 
     def _check_fields(self) -> None:
         known = self.document.model_fields

@@ -142,9 +142,7 @@ def team_of(x_team: str = Header()) -> Mapping[str, str]:
 
 
 async def test_behind_the_scope(database: Any) -> None:
-    async with served(
-        database, Page, scope=team_of, filters=["kind"], indexed_only=True, scope_fields=["team"]
-    ) as client:
+    async with served(database, Page, scope=team_of, filters=["kind"]) as client:
         await collection_of(Page).insert_many(
             [{"team": team, "kind": "k", "title": f"whale of {team}"} for team in ("a", "b")]
         )

@@ -73,7 +73,10 @@ class Documentation:
         # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
         # so one response has the model, the one that gateways in front answer as well.
         problems[errors.Unavailable.status]["model"] = Problem
-        return _success(operation, self) | problems
+        answers = _success(operation, self)
+        if operation in (Operation.GET, Operation.LIST) and self._operations.rules.expandable:
+            answers[200] |= {"description": f"{answers[200]['description']}. With `expand`, references are objects."}
+        return answers | problems
 
     @property
     def _demands(self) -> bool:

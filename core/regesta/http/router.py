@@ -18,7 +18,7 @@ from regesta.http.headers import MERGE_PATCH
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
-from regesta.resource import COLLECTIVE, Operation, Parent, Resource, Schemas
+from regesta.resource import COLLECTIVE, Operation, Parent, Reference, Resource, Schemas
 
 
 class ResourceOptions(TypedDict, total=False):
@@ -35,6 +35,7 @@ class ResourceOptions(TypedDict, total=False):
     dependencies: Sequence[Any]
     operation_dependencies: Mapping[str, Sequence[Any]]
     schemas: Schemas
+    references: Mapping[str, Resource[Any] | type[Document] | Reference]
     filters: Collection[str] | None
     sorts: Collection[str] | None
     indexed_only: bool

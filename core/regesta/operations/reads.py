@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beanie import Document
 
@@ -19,6 +19,9 @@ from regesta.query import PageTokens, Query, QueryRules, and_filters, check_pref
 from regesta.resource import Resource
 from regesta.schemas import Codec
 from regesta.store import Atomicity, atomicity_of, collection_of
+
+if TYPE_CHECKING:
+    from regesta.operations.references import Bound
 
 T = TypeVar("T", bound=Document)
 
@@ -70,10 +73,7 @@ class Page(Generic[T]):
 
     def into_wires(self) -> list[Any]:
         """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        reads = self.reads
-        if not children_of(reads.resource.document):
-            return reads.codec.into_wires(self.raws)
-        return [reads.codec_for(raw).wire(raw) for raw in self.raws]
+        return self.reads.into_wires(self.raws)
 
 
 class Reads(Generic[T]):
@@ -85,6 +85,8 @@ class Reads(Generic[T]):
         self.addresses = Addresses(resource)
         self.codec = Codec(resource, resource.document)
         self.rules = QueryRules(resource)
+        # By wire name; known once all resources are.
+        self.references: Mapping[str, Bound] = {}
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
 
@@ -108,6 +110,12 @@ class Reads(Generic[T]):
         if name not in self._codecs:
             self._codecs[name] = Codec(self.resource, children[name])
         return self._codecs[name]
+
+    def into_wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
+        """What the JSON of these documents is made of, as clients see them. They are spent with it."""
+        if not children_of(self.resource.document):
+            return self.codec.into_wires(raws)
+        return [self.codec_for(raw).wire(raw) for raw in raws]
 
     async def get(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Stored[T]:
         """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable.

@@ -1,5 +1,6 @@
 """Query strings: from raw bytes to a checked, typed Query, and the tokens between its pages."""
 
+from .annotations import linked_to
 from .expansion import Expansion, expand_parameter
 from .facets import FacetQuery
 from .fields import QueryField
@@ -22,6 +23,7 @@ __all__ = [
     "expand_parameter",
     "flag",
     "keyset_filter",
+    "linked_to",
     "openapi_parameters",
     "parse_parameters",
     "position",

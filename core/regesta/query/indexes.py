@@ -1,5 +1,6 @@
 """The indexes that a document declares, and which filters and orders they serve."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from beanie.odm.fields import IndexedAnnotation
 from pymongo import IndexModel
 
 from regesta.resource import Resource
+
+logger = logging.getLogger("regesta.query")
 
 WILDCARD = "$**"
 ORDERED = (1, -1)
@@ -130,6 +133,19 @@ def _is_prefix(operator: str, operand: Any) -> bool:
 def described(paths: Iterable[str]) -> str:
     """Names for people: `a, b`; `nothing` where there are none."""
     return ", ".join(paths) or "nothing"
+
+
+def warn(said: str, refused: Iterable[tuple[str, str]], *, served: bool) -> None:
+    """Log what is listed and refused, each a `filter` or `sort` with its name; `served`: of the default order."""
+    for what, name in refused:
+        ending = " and ends with `_id`" if what == "sort" else ""
+        logger.warning(
+            "%s: no index serves the %s %r, so it is refused: declare an index that begins with it, after fields of "
+            "the parent or scope (scope_fields)%s; or do not list it",
+            *(said, what, name, ending),
+        )
+    if not served:
+        logger.warning("%s: no index serves the default sort: declare one, or another default_sort", said)
 
 
 def _index_settings(document: type[Document]) -> Iterator[Any]:

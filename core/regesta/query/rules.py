@@ -1,6 +1,5 @@
 """Compiles what a resource lets clients ask for, and reads query strings by it."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +16,7 @@ from .expressions import filter_parameter
 from .facets import PARAMETERS as FACET_PARAMETERS
 from .facets import USUAL, FacetQuery, countable, facet_parameters
 from .fields import Catalogue, QueryField, visible
-from .indexes import Serving, bound_paths, described
+from .indexes import Serving, bound_paths, described, warn
 from .listing import (
     MAX_SORT_KEYS,
     direction,
@@ -34,8 +33,6 @@ from .parameters import Parameter, openapi_parameters, parse_parameters
 from .search import PARAMETER as SEARCH
 from .search import search_parameter, searchable
 from .values import Operator
-
-logger = logging.getLogger("regesta.query")
 
 # Parameters of the list itself, now or by the contract: no field can be compared by such a name.
 RESERVED = frozenset({"expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
@@ -154,6 +151,11 @@ class QueryRules:
         if self.expandable:
             self._parameters["expand"] = expand_parameter(self.expandable)
 
+    @property
+    def get_parameters(self) -> dict[str, Parameter]:
+        """The parameters of reading one document."""
+        return {name: found for name, found in self._parameters.items() if name in ("fields", "expand")}
+
     def openapi_parameters(self) -> list[dict[str, Any]]:
         """OpenAPI 3.1 parameter objects for all parameters of the list."""
         return openapi_parameters(self._parameters)
@@ -233,15 +235,7 @@ class QueryRules:
             return
         refused = [("filter", field.wire) for field in filters if field not in self.filters]
         refused += [("sort", field.wire) for field in self._sorts_listed if field.wire not in self.sorts]
-        for what, wire in refused:
-            ending = " and ends with `_id`" if what == "sort" else ""
-            logger.warning(
-                "%s: no index serves the %s %r, so it is refused: declare an index that begins with it, after fields "
-                "of the parent or scope (scope_fields)%s; or do not list it",
-                self._said, what, wire, ending,
-            )  # fmt: skip
-        if not self._serving.serves_order(self._sort):
-            logger.warning("%s: no index serves the default sort: declare one, or another default_sort", self._said)
+        warn(self._said, refused, served=self._serving.serves_order(self._sort))
 
     def _bound(self, filter: dict[str, Any], sort: tuple[tuple[str, int], ...]) -> bytes:
         asked = bson.encode({"r": self._name, "f": filter, "s": sort}, codec_options=STANDARD)
