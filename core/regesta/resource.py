@@ -58,8 +58,9 @@ class Parent:
 class Reference:
     """That a field's value, or each in its list, is the value of another resource's id, or of its key (`stores`).
 
-    A document stands for the one resource that serves it. `expand=` follows it where that resource is served with this one, lists, hangs below no parent, and has no
-    `scope`, `actor` or `dependencies` but those of this one, so that nobody sees by it what a list would not show.
+    A document stands for the one resource that serves it. `expand=` follows it where that resource is served with
+    this one, lists, hangs below no parent, and has no `scope`, `actor` or `dependencies` but those of this one, so
+    that nobody sees by it what a list would not show.
     """
 
     resource: "Resource[Any] | type[Document]"
