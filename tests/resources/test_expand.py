@@ -242,7 +242,7 @@ async def test_what_is_out_of_sight_stays_a_reference(any_database: Any) -> None
         mine, other, high = Owner(team="a", name="m"), Owner(team="b", name="o"), Owner(team="a", name="h", level=2)
         for owner in (mine, other, high):
             await owner.insert()
-            await Thing(team="a", owner=owner).insert()  # type: ignore[arg-type]
+            await Thing(team="a", owner=owner).insert()
         client.headers["x-team"] = "a"
         items = (await client.get("/things?expand=owner")).json()["items"]
         assert [item["owner"] if isinstance(item["owner"], str) else item["owner"]["name"] for item in items] == [
@@ -258,7 +258,7 @@ async def test_the_answers_of_the_other_resource_are_its_own(any_database: Any) 
     async with served(any_database, Resource(Thing), owners) as client:
         owner = Owner(name="m")
         await owner.insert()
-        await Thing(owner=owner).insert()  # type: ignore[arg-type]
+        await Thing(owner=owner).insert()
         assert (await client.get("/things?expand=owner")).json()["items"][0]["owner"] == {"name": "m"}
 
 
