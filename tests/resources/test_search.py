@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
+import pytest
 from beanie import Document, Indexed
 from fastapi import Header
 from pymongo import TEXT
 
-from regesta import Resource, Secret
+from regesta import DeclarationError, Resource, Secret
 from regesta.store import collection_of
 
 from .serving import Client, pointers, served
@@ -154,3 +155,12 @@ async def test_behind_the_scope(database: Any) -> None:
         assert refused.status_code == 422
         assert "needs kind=... beside it" in refused.text
         assert (await client.get("/pages?q=whale&kind__in=k")).status_code == 422
+
+
+async def test_a_scope_that_sets_less_than_was_declared_is_a_mistake(database: Any) -> None:
+    def nothing() -> Mapping[str, str]:
+        return {}
+
+    async with served(database, Page, scope=nothing, indexed_only=True, scope_fields=["team"]) as client:
+        with pytest.raises(DeclarationError, match="must set 'team'"):
+            await client.get("/pages")
