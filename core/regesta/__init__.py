@@ -25,7 +25,7 @@ from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
 from regesta.markers import Immutable, ReadOnly, Secret, WriteOnly
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
-from regesta.resource import READS, Operation, Parent, Resource, Schemas
+from regesta.resource import READS, Operation, Parent, Reference, Resource, Schemas
 
 __all__ = [
     "READS",
@@ -56,6 +56,7 @@ __all__ = [
     "ProblemError",
     "ProblemRoute",
     "ReadOnly",
+    "Reference",
     "RegestaError",
     "Registry",
     "Resource",

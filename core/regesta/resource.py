@@ -29,9 +29,13 @@ class Operation(StrEnum):
     DELETE = "delete"
     EXPORT = "export"
     IMPORT = "import"
+    FACETS = "facets"
+    SCHEMA = "schema"
 
 
-READS = frozenset({Operation.LIST, Operation.GET, Operation.EXPORT})
+READS = frozenset({Operation.LIST, Operation.GET, Operation.EXPORT, Operation.FACETS, Operation.SCHEMA})
+# Those that are about the whole collection, and named by its plural.
+COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA})
 ALL_OPERATIONS = frozenset(Operation)
 
 # These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
@@ -53,6 +57,19 @@ class Parent:
     field: str
     stores: str = "id"
     sequence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """That a field's value, or each in its list, is the value of another resource's id, or of its key (`stores`).
+
+    A document stands for the one resource that serves it. `expand=` follows it where that resource is served with
+    this one, lists, hangs below no parent, and has no `scope`, `actor` or `dependencies` but those of this one, so
+    that nobody sees by it what a list would not show.
+    """
+
+    resource: "Resource[Any] | type[Document]"
+    stores: str = "id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +103,12 @@ class Resource(Generic[T]):
     actor: a FastAPI dependency that answers an Actor (or a subject as str).
     dependencies, operation_dependencies: further FastAPI dependencies, for all or for one operation.
     schemas: models of your own for bodies and answers.
+    references: fields (Python names) that `expand=` follows, beside Beanie's links: each with a Reference, or the
+        resource or document whose id it holds.
     filters, sorts: wire names (dotted) that clients may filter and sort by; None: what is indexed, and the key.
+    indexed_only: refuse filters and sorts that no declared index serves, and warn at start of listed ones.
+    scope_fields: the document's fields that every request's scope sets to one value; indexes that begin with
+        them count for `indexed_only`. They are those of the parent resource too, where this one has none.
     default_sort: as in the query string, `-added_at,title`; the key unless given.
     page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
     require_if_match: writes without a precondition get 428.
@@ -107,8 +129,11 @@ class Resource(Generic[T]):
     dependencies: Sequence[Any] = field(default=(), kw_only=True)
     operation_dependencies: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
     schemas: Schemas = field(default_factory=Schemas, kw_only=True)
+    references: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     filters: Collection[str] | None = field(default=None, kw_only=True)
     sorts: Collection[str] | None = field(default=None, kw_only=True)
+    indexed_only: bool = field(default=False, kw_only=True)
+    scope_fields: Collection[str] = field(default=(), kw_only=True)
     default_sort: str = field(default="", kw_only=True)
     page_size: int = field(default=50, kw_only=True)
     max_page_size: int = field(default=1000, kw_only=True)
@@ -127,6 +152,7 @@ class Resource(Generic[T]):
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))
         object.__setattr__(self, "operations", self._checked_operations())
+        object.__setattr__(self, "references", self._checked_references())
         for word in (self.name, self.singular):
             if not NAME.match(word):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
@@ -163,9 +189,28 @@ class Resource(Generic[T]):
         """The fields that keep the value they were created with: marked so, and the key."""
         return fields_marked(self.document, Marker.IMMUTABLE) | {self.key, "id"}
 
+    @cached_property
+    def bound_fields(self) -> frozenset[str]:
+        """The fields (Python names) that have one value in each request: of the scope, and of the parent."""
+        if self.parent is None:
+            return frozenset(self.scope_fields)
+        return frozenset(self.bound_scope) | {self.parent.field}
+
+    @property
+    def inherited_scope(self) -> Callable[..., Any] | None:
+        """`scope`, else that of what this is nested in."""
+        return self.scope if self.scope is not None or self.parent is None else self.parent.resource.inherited_scope
+
+    @property
+    def bound_scope(self) -> Collection[str]:
+        """`scope_fields`, else those of what this is nested in."""
+        if self.scope_fields or self.parent is None:
+            return self.scope_fields
+        return self.parent.resource.bound_scope
+
     def operation_id(self, operation: Operation) -> str:
         """`list_books`, `get_book`, ... or what the declaration says."""
-        noun = self.name if operation is Operation.LIST else self.singular
+        noun = self.name if operation in COLLECTIVE else self.singular
         return self.operation_ids.get(operation, f"{operation}_{noun}".replace("-", "_"))
 
     def _said(self) -> str:
@@ -178,6 +223,20 @@ class Resource(Generic[T]):
             raise DeclarationError(f"{self._said()}: {error}; there are {', '.join(Operation)}") from error
         return frozenset(operation for operation in named if NEGOTIATED.get(operation, operation) in named)
 
+    def _checked_references(self) -> Mapping[str, Reference]:
+        found: dict[str, Reference] = {}
+        for name, given in self.references.items():
+            reference = given if isinstance(given, Reference) else Reference(resource=given)
+            target: Any = reference.resource
+            if not (isinstance(target, Resource) or (isinstance(target, type) and issubclass(target, Document))):
+                raise DeclarationError(f"{self._said()}: references: {name!r} needs a Resource, document or Reference")
+            if name not in self.document.model_fields:
+                raise DeclarationError(f"{self._said()}: references: {name!r} is no field of the document")
+            if reference.stores not in ("id", target.key if isinstance(target, Resource) else "id"):
+                raise DeclarationError(f"{self._said()}: references: {name!r} must store an id or a key")
+            found[name] = reference
+        return found
+
     def _check_fields(self) -> None:
         known = self.document.model_fields
         if self.key not in known:
@@ -188,6 +247,8 @@ class Resource(Generic[T]):
             )
         if self.parent and self.parent.stores not in self.parent.resource.document.model_fields:
             raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
+        if unknown := set(self.scope_fields) - known.keys():
+            raise DeclarationError(f"{self._said()}: scope_fields: {sorted(unknown)} are no fields of the document")
         for name in marked_below(self.document):
             raise DeclarationError(f"{self._said()}: {name}: markers work on the document's own fields; mark the whole")
         for mapping in (self.operation_ids, self.operation_dependencies):

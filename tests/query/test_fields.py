@@ -34,7 +34,7 @@ def test_what_is_indexed_can_be_asked_for() -> None:
     filters = {name for name in names(built) if "__" not in name}
     assert filters == {
         *("id", "isbn", "year", "shownAs", "publisher.city", "tags", "chapters.heading", "code"),
-        *("filter", "sort", "fields", "page_size", "page_token", "include"),
+        *("filter", "sort", "fields", "page_size", "page_token", "include", "q"),
     }
     assert sortable(built) == {"id", "isbn", "year", "shownAs", "publisher.city"}
     assert "sort__ne" not in names(built)  # the field `sort` cannot be told from the parameter
@@ -78,7 +78,7 @@ def test_indexes_of_both_forms_and_of_parents() -> None:
 def test_a_list_of_the_developers_replaces_what_is_indexed() -> None:
     built = rules(filters=["title"], sorts=[])
     assert {name for name in names(built) if "__" not in name} == {
-        *("title", "filter", "fields", "page_size", "page_token", "include"),
+        *("title", "filter", "fields", "page_size", "page_token", "include", "q"),
     }
     with pytest.raises(Invalid):
         built.parse(b"sort=isbn")

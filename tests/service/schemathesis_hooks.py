@@ -87,7 +87,7 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
         case.query.pop("on_conflict", None)
     # No schema tells the grammar of expressions.
     if "filter" in case.query and (about != "filter" or case.meta.generation.mode.is_positive):
-        case.query["filter"] = EXPRESSIONS[case.path]
+        case.query["filter"] = EXPRESSIONS[case.path.removesuffix(":facets")]
     # Everything else is in the workspace that a request without the header means.
     if valid.get("header") and case.path_parameters:
         case.headers.pop(WORKSPACE, None)

@@ -30,7 +30,7 @@ pytestmark = [
 # The parameters of lists are tried one by one, a thousand requests for each list: that is for the longer check.
 LISTS_ARE_FUZZED_ONLY = """
 [[operations]]
-include-operation-id-regex = "^list_"
+include-operation-id-regex = "^(list|facets)_"
 phases.coverage.enabled = false
 """
 

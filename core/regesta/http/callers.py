@@ -65,7 +65,7 @@ def with_dependencies(
     """`endpoint` with a signature that lets FastAPI resolve the resource's `scope` and `actor`."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request), *further]
-    for name, dependency in (("scope", resource_scope(resource)), ("actor", resource.actor)):
+    for name, dependency in (("scope", resource.inherited_scope), ("actor", resource.actor)):
         if dependency is not None:
             parameters.append(inspect.Parameter(name, keyword, default=Depends(dependency), annotation=Any))
 
@@ -77,13 +77,6 @@ def with_dependencies(
     resolved.__doc__ = endpoint.__doc__
     resolved.direct = endpoint  # type: ignore[attr-defined] # what to call where there is nothing to resolve
     return resolved
-
-
-def resource_scope(resource: Resource[Any]) -> Callable[..., Any] | None:
-    """The resource's scope, else that of what it is nested in."""
-    if resource.scope is not None or resource.parent is None:
-        return resource.scope
-    return resource_scope(resource.parent.resource)
 
 
 def scope_of(resource: Resource[Any], answered: Any) -> Mapping[str, Any]:

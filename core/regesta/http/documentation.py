@@ -9,11 +9,13 @@ from pydantic import BaseModel, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
 from regesta import errors
+from regesta.http.description import ResourceDescription
 from regesta.http.exports import EXPORT_CONTENT
+from regesta.http.facets import FacetCounts
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import MEDIA_TYPE, Problem
 from regesta.operations import Operations
-from regesta.resource import Operation, Resource
+from regesta.resource import READS, Operation, Resource
 from regesta.schemas import json_schemas
 
 Documented = type[BaseModel]
@@ -65,6 +67,8 @@ class Documentation:
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
         """Success and every problem, with headers."""
         found = _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
+        if operation is Operation.LIST and self._operations.rules.text:
+            found = (*found, errors.Unsupported)
         problems: dict[int | str, dict[str, Any]] = {
             error.status: {"description": error.title, "content": {MEDIA_TYPE: _PROBLEM}} for error in found
         }
@@ -77,6 +81,8 @@ class Documentation:
             success[200]["content"] = EXPORT_CONTENT
         if operation is Operation.CREATE and Operation.IMPORT in offered:
             success[200] = IMPORT_ANSWER
+        if operation in (Operation.GET, Operation.LIST) and self._operations.rules.expandable:
+            success[200] |= {"description": f"{success[200]['description']}. With `expand`, references are objects."}
         return success | problems
 
     @property
@@ -125,6 +131,8 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
         Operation.REPLACE: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.PATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.DELETE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
+        Operation.FACETS: (*READ_ERRORS, *above, errors.Unsupported),
+        Operation.SCHEMA: (*READ_ERRORS, errors.PreconditionFailed),
     }[operation]
 
 
@@ -142,6 +150,11 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
         Operation.REPLACE: {200: changed, 201: created},
         Operation.PATCH: {200: changed},
         Operation.DELETE: {204: {"description": "Deleted"}},
+        Operation.FACETS: {200: {"model": FacetCounts, "description": "Counts per value"}},
+        Operation.SCHEMA: {
+            200: {"model": ResourceDescription, "description": "The resource", "headers": ETAG_HEADER},
+            304: {"description": "The client has this description", "headers": ETAG_HEADER},
+        },
     }
     return answers[operation]
 
@@ -155,9 +168,9 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
     if operation is Operation.LIST:
         return [header("Prefer", "`count=exact` or `count=estimated` adds `total` (RFC 7240).", {"type": "string"})]
     none_match = header("If-None-Match", "ETags the document must not have, or `*`.", tags)
-    if operation is Operation.CREATE:
+    if operation in (Operation.CREATE, Operation.FACETS):
         return []
-    required = demand and operation is not Operation.GET
+    required = demand and operation not in READS
     return [header("If-Match", "ETags of the revision that is meant, or `*`.", tags, required=required), none_match]
 
 

@@ -9,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
-from regesta.errors import Invalid, Issue, Location, PreconditionFailed
+from regesta.errors import Invalid, Issue, Location
 from regesta.http.accept import form_of
 from regesta.http.callers import Callers
+from regesta.http.description import Description
+from regesta.http.expansion import Asked, Expander
 from regesta.http.exports import Exports
+from regesta.http.facets import Facets
 from regesta.http.headers import (
     JSON,
     JSON_PATCH,
@@ -21,10 +24,9 @@ from regesta.http.headers import (
     check_path,
     count_of,
     has_condition,
+    is_wanted,
     media_type_of,
-    opaque,
     precondition_of,
-    tags_of,
 )
 from regesta.http.imports import Imports, is_import
 from regesta.http.selection import Selection, select, selection_of
@@ -53,7 +55,10 @@ class Endpoints(Generic[T]):
             Imports(operations, self._callers, self._keys, self._check_scope) if Operation.IMPORT in offered else None
         )
         self.create_parameters: dict[str, Parameter] = self._imports.parameters if self._imports else {}
-        self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
+        self.facets = Facets(operations, self._callers, self._keys).endpoint
+        self.schema = Description(operations, self._callers).endpoint
+        self._expander = Expander(operations)
+        self.get_parameters = operations.rules.get_parameters
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
@@ -72,7 +77,11 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.LIST, scope, actor)
         page = await self.operations.page(caller, self._keys(request), query, count_of(request))
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
-        items = page.into_wires()
+        items = (
+            page.into_wires()
+            if query.expand is None
+            else await self._expander.items(Asked(request, scope, actor), page.raws, query.expand)
+        )
         if query.fields is not None:
             selection = self._selection(query.fields)
             items = [select(item, selection) for item in items]
@@ -86,19 +95,25 @@ class Endpoints(Generic[T]):
         return JsonResponse(dumps(body), headers=_next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """One document; 304 where the client has it."""
+        """One document; 304 where the client has it. With `expand` there is no ETag, and conditions say nothing."""
         check_path(request)
-        shown = parse_parameters(request.scope["query_string"], self.get_parameters).get("fields")
+        asked = parse_parameters(request.scope["query_string"], self.get_parameters)
         keys = self._keys(request)
         caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
-        etag = stored.etag
-        if has_condition(request) and not self._is_wanted(request, etag):
-            return Response(status_code=304, headers={"ETag": quoted(etag)})
-        wire = stored.codec.wire(stored.raw)
-        if shown is not None:
-            wire = select(wire, self._selection(shown))
-        return JsonResponse(dumps(wire), headers={"ETag": quoted(etag)})
+        if "expand" in asked:
+            # It shows other documents too, whose changes the tag of this one does not tell.
+            headers = None
+            (wire,) = await self._expander.items(Asked(request, scope, actor), [dict(stored.raw)], asked["expand"])
+        else:
+            etag = stored.etag
+            headers = {"ETag": quoted(etag)}
+            if has_condition(request) and not is_wanted(request, etag):
+                return Response(status_code=304, headers=headers)
+            wire = stored.codec.wire(stored.raw)
+        if "fields" in asked:
+            wire = select(wire, self._selection(asked["fields"]))
+        return JsonResponse(dumps(wire), headers=headers)
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A new document; or one for each line of an import."""
@@ -164,13 +179,6 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
         return Response(status_code=204)
-
-    def _is_wanted(self, request: Request, etag: str) -> bool:
-        """Whether the client lacks the document with this tag. Raises PreconditionFailed where it means another."""
-        if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
-        if if_match and "*" not in if_match and quoted(etag) not in if_match:
-            raise PreconditionFailed("the document has another ETag")
-        return not ("*" in if_none_match or etag in map(opaque, if_none_match))
 
     def _selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""

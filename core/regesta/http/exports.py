@@ -36,7 +36,7 @@ EXPORT_CONTENT: dict[str, Any] = {
     for form, said in ((Form.NDJSON, "one JSON object in each line"), (Form.CSV, "CSV (RFC 4180) with a header row"))
 }
 
-PAGING = frozenset({"include", "page_size", "page_token"})
+PAGING = frozenset({"expand", "include", "page_size", "page_token"})
 
 # Documents in one piece of the answer: what holds up the event loop for a few milliseconds.
 PIECE, SLOW_PIECE = 500, 50
@@ -103,7 +103,7 @@ class Exports(Generic[T]):
                 return
             for documents in batch:
                 for piece in self._cut(documents):
-                    wires = self._operations.wires(piece)
+                    wires = self._operations.into_wires(piece)
                     if selection is not None:
                         wires = [select(wire, selection) for wire in wires]
                     yield encode(wires)

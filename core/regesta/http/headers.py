@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
-from regesta.errors import Malformed, NotFound, TooLarge, UnsupportedMedia
+from regesta.errors import Malformed, NotFound, PreconditionFailed, TooLarge, UnsupportedMedia
 from regesta.operations import NO_CONDITION, Count, Precondition
 
 JSON = "application/json"
@@ -49,6 +49,14 @@ def tags_of(request: Request, header: str) -> frozenset[str]:
     if not _TAGS.match(text):
         raise Malformed(f'{header}: send "*" or ETags as they were given, in double quotes', code="INVALID_ETAG")
     return frozenset(_ONE_TAG.findall(text))
+
+
+def is_wanted(request: Request, etag: str) -> bool:
+    """Whether the client lacks what has this tag. Raises PreconditionFailed where it means another."""
+    if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
+    if if_match and "*" not in if_match and f'"{etag}"' not in if_match:
+        raise PreconditionFailed("the document has another ETag")
+    return not ("*" in if_none_match or etag in map(opaque, if_none_match))
 
 
 def opaque(tag: str) -> str:

@@ -27,4 +27,6 @@ METHODS: Mapping[Operation, Method] = {
     Operation.REPLACE: Method("PUT"),
     Operation.PATCH: Method("PATCH"),
     Operation.DELETE: Method("DELETE"),
+    Operation.FACETS: Method("GET", on_collection=True, suffix=":facets"),
+    Operation.SCHEMA: Method("GET", on_collection=True, suffix=":schema"),
 }

@@ -11,13 +11,14 @@ from fastapi import APIRouter, Body
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
 from regesta.http.callers import with_dependencies
+from regesta.http.description import offered
 from regesta.http.documentation import Documentation, path_parameters, request_body
 from regesta.http.endpoints import Endpoints
 from regesta.http.headers import MERGE_PATCH
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
-from regesta.resource import Operation, Parent, Resource, Schemas
+from regesta.resource import COLLECTIVE, Operation, Parent, Reference, Resource, Schemas
 
 
 class ResourceOptions(TypedDict, total=False):
@@ -34,8 +35,11 @@ class ResourceOptions(TypedDict, total=False):
     dependencies: Sequence[Any]
     operation_dependencies: Mapping[str, Sequence[Any]]
     schemas: Schemas
+    references: Mapping[str, Resource[Any] | type[Document] | Reference]
     filters: Collection[str] | None
     sorts: Collection[str] | None
+    indexed_only: bool
+    scope_fields: Collection[str]
     default_sort: str
     page_size: int
     max_page_size: int
@@ -87,7 +91,7 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     heads = []
     # Those with a suffix first: `/books/{book}` would match `/books/1:history` as well.
     for operation, method in sorted(METHODS.items(), key=lambda item: not item[1].suffix):
-        if operation not in resource.operations:
+        if operation not in offered(operations):
             continue
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)
@@ -184,6 +188,8 @@ def _query_parameters(
 ) -> list[dict[str, Any]]:
     if operation is Operation.LIST:
         return operations.rules.openapi_parameters()
+    if operation is Operation.FACETS:
+        return operations.rules.openapi_facet_parameters()
     known = {
         Operation.GET: endpoints.get_parameters,
         Operation.CREATE: endpoints.create_parameters,
@@ -200,6 +206,7 @@ def _allowed(resource: Resource[Any], method: Method) -> frozenset[str]:
 
 
 def _summary(resource: Resource[Any], operation: Operation) -> str:
-    noun = resource.name if operation is Operation.LIST else resource.singular
-    article = "" if operation is Operation.LIST else "one "
-    return f"{operation.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"
+    noun = resource.name if operation in COLLECTIVE else resource.singular
+    article = "" if operation in COLLECTIVE else "one "
+    verb = {Operation.FACETS: "count values of", Operation.SCHEMA: "describe"}.get(operation, str(operation))
+    return f"{verb.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"

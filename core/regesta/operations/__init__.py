@@ -2,6 +2,7 @@
 
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
+from regesta.operations.facets import Facet, facets
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.reads import Count, Page, Stored
 from regesta.operations.registry import Registry
@@ -11,6 +12,7 @@ from regesta.operations.writes import Operations, Written
 __all__ = [
     "NO_CONDITION",
     "Count",
+    "Facet",
     "JsonPatch",
     "MergePatch",
     "Operations",
@@ -23,4 +25,5 @@ __all__ = [
     "Written",
     "bounded",
     "etag_of",
+    "facets",
 ]

@@ -6,19 +6,23 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beanie import Document
 
 from regesta.change import Caller
+from regesta.errors import DeclarationError, Unsupported
 from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import etag_of
 from regesta.operations.inheritance import children_of
-from regesta.query import PageTokens, Query, QueryRules, and_filters, keyset_filter, position
+from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import Batches, collection_of
+from regesta.store import Atomicity, Batches, atomicity_of, collection_of
+
+if TYPE_CHECKING:
+    from regesta.operations.references import Bound
 
 T = TypeVar("T", bound=Document)
 
@@ -73,7 +77,7 @@ class Page(Generic[T]):
 
     def into_wires(self) -> list[Any]:
         """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        return self.reads.wires(self.raws)
+        return self.reads.into_wires(self.raws)
 
 
 class Reads(Generic[T]):
@@ -85,6 +89,8 @@ class Reads(Generic[T]):
         self.addresses = Addresses(resource)
         self.codec = Codec(resource, resource.document)
         self.rules = QueryRules(resource)
+        # By wire name; known once all resources are.
+        self.references: Mapping[str, Bound] = {}
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
         self._estimated: tuple[Any, int, float] = (None, 0, 0.0)
@@ -109,6 +115,12 @@ class Reads(Generic[T]):
         if name not in self._codecs:
             self._codecs[name] = Codec(self.resource, children[name])
         return self._codecs[name]
+
+    def into_wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
+        """What the JSON of these documents is made of, as clients see them. They are spent with it."""
+        if not children_of(self.resource.document):
+            return self.codec.into_wires(raws)
+        return [self.codec_for(raw).wire(raw) for raw in raws]
 
     async def get(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Stored[T]:
         """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable.
@@ -147,7 +159,7 @@ class Reads(Generic[T]):
         """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent."""
         async with bounded(self.resource.timeout):
             parent = await self.parent_value(caller, parents)
-            everything = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+            everything = await self.matching(caller, parent, query.filter, searches=query.searches)
             wanted = everything
             if query.page_token is not None:
                 values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
@@ -172,14 +184,31 @@ class Reads(Generic[T]):
         """
         async with bounded(self.resource.timeout):
             parent = await self.parent_value(caller, parents)
-        matching = and_filters(self.addresses.collection_filter(caller.scope, parent), query.filter)
+            matching = await self.matching(caller, parent, query.filter, searches=query.searches)
         return Batches(self.collection, matching, projection=self._projection(query), sort=query.sort)
 
-    def wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
-        """What the JSON of these documents is made of, as clients see them. They are spent with it."""
-        if not children_of(self.resource.document):
-            return self.codec.into_wires(raws)
-        return [self.codec_for(raw).wire(raw) for raw in raws]
+    async def matching(
+        self, caller: Caller, parent: Any, filter_: Mapping[str, Any], *, searches: bool = False
+    ) -> dict[str, Any]:
+        """What the filter of a query means for this caller below this parent. `searches`: it has a `$text`.
+
+        Raises Unsupported where the store has no text search, Invalid where its index wants more than is compared.
+        """
+        together = and_filters(self.addresses.collection_filter(caller.scope, parent), filter_)
+        if self.resource.indexed_only:
+            self._check_bound(caller)
+        if searches:
+            if await atomicity_of(self.collection) is Atomicity.LOCK:
+                raise Unsupported("the memory store has no text search", code="TEXT_SEARCH_UNSUPPORTED")
+            check_prefix(self.rules.text, together)
+        return together
+
+    def _check_bound(self, caller: Caller) -> None:
+        """That the scope sets what `scope_fields` says: the indexes were judged by it. Raises DeclarationError."""
+        for name in self.resource.bound_scope:
+            known = name in self.resource.document.model_fields
+            if known and (name not in caller.scope or isinstance(caller.scope[name], Mapping)):
+                raise DeclarationError(f"the scope of {self.resource.name!r} must set {name!r}: it is in scope_fields")
 
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
+from regesta.operations.references import names_of, references_of
 from regesta.operations.unit import Unit, run_unit
 from regesta.operations.writes import Operations
 from regesta.resource import Resource
@@ -30,6 +31,10 @@ class Registry:
             above = bound.resource.parent
             if above and above.resource.name in self._bound:
                 self._bound[above.resource.name].children.append(bound)
+        for bound in self._bound.values():
+            bound.references = references_of(bound, self._bound.values())
+        for bound in self._bound.values():
+            bound.rules.offer_expand(names_of(bound))
 
     def __getitem__(self, name: str) -> Operations[Any]:
         return self._bound[name]

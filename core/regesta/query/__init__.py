@@ -1,17 +1,29 @@
 """Query strings: from raw bytes to a checked, typed Query, and the tokens between its pages."""
 
+from .annotations import linked_to
+from .expansion import Expansion, expand_parameter
+from .facets import FacetQuery
+from .fields import QueryField
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
 from .rules import Query, QueryRules
+from .search import MAX_SEARCH, check_prefix
 
 __all__ = [
+    "MAX_SEARCH",
+    "Expansion",
+    "FacetQuery",
     "PageTokens",
     "Parameter",
     "Query",
+    "QueryField",
     "QueryRules",
     "and_filters",
+    "check_prefix",
+    "expand_parameter",
     "flag",
     "keyset_filter",
+    "linked_to",
     "openapi_parameters",
     "parse_parameters",
     "position",

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ForwardRef, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
 
-from beanie import BackLink, Link
+from beanie import BackLink, Document, Link
 from bson import ObjectId
 from pydantic import AnyUrl, BaseModel, EmailStr, RootModel
 from pydantic_core import Url
@@ -110,14 +110,24 @@ def values_of_mapping(core: Any) -> Any:
 
 def linked_id(core: Any, module: str) -> Any:
     """The annotation of the linked document's id, for a Link; None otherwise."""
+    model = model_of(_target(core, module))
+    return model.model_fields["id"].annotation if model else None
+
+
+def linked_to(document: type[Document], annotation: Any) -> type[Document] | None:
+    """The document that a field of links to one, or of a list of them, points to; None for any other field."""
+    target = _target(shape(annotation).core, document.__module__)
+    return target if isinstance(target, type) and issubclass(target, Document) else None
+
+
+def _target(core: Any, module: str) -> Any:
     if get_origin(core) is not Link:
         return None
     (target,) = get_args(core)
     if isinstance(target, ForwardRef):
         # Beanie resolves it in init_beanie, which has not happened yet.
         target = getattr(sys.modules.get(module), target.__forward_arg__, None)
-    model = model_of(target)
-    return model.model_fields["id"].annotation if model else None
+    return target
 
 
 def is_link(core: Any) -> bool:

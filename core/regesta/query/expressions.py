@@ -65,8 +65,8 @@ class Junction:
 Node = Restriction | Junction
 
 
-def filter_parameter(fields: Iterable[QueryField]) -> Parameter:
-    """`filter`: read into a MongoDB filter.
+def filter_parameter(fields: Iterable[QueryField], refusal: str = "") -> Parameter:
+    """`filter`: read into a MongoDB filter. `refusal` says more of fields that are not among these.
 
     It raises Malformed with the position for what cannot be parsed, Invalid for what means nothing here.
     """
@@ -78,7 +78,7 @@ def filter_parameter(fields: Iterable[QueryField]) -> Parameter:
             raise ValueError(f"must not be longer than {MAX_BYTES} bytes")
         tree = parse(text)
         issues: list[Issue] = []
-        found = _Compiler(known, issues).compile(tree)
+        found = _Compiler(known, issues, refusal).compile(tree)
         if issues:
             raise Invalid.of(issues)
         return found
@@ -168,8 +168,9 @@ def _refuse(error: UnexpectedInput, text: str) -> NoReturn:
 class _Compiler:
     """Makes a MongoDB filter of a tree, and notes everything that is wrong with it."""
 
-    def __init__(self, known: Mapping[str, QueryField], issues: list[Issue]) -> None:
+    def __init__(self, known: Mapping[str, QueryField], issues: list[Issue], refusal: str) -> None:
         self._known = known
+        self._refusal = refusal
         self._issues = issues
 
     def compile(self, node: Node) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class _Compiler:
     def _restriction(self, node: Restriction) -> dict[str, Any]:
         field = self._known.get(node.path)
         if field is None or field.kind is None:
-            raise ValueError(f"{node.path[:MAX_SHOWN]!r} cannot be filtered by")
+            raise ValueError(f"{node.path[:MAX_SHOWN]!r} cannot be filtered by{self._refusal}")
         if node.comparator == ":":
             return self._has(field, node.value)
         operator = _COMPARATORS[node.comparator]

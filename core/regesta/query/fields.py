@@ -1,14 +1,12 @@
 """The fields that a query may name: what they are called on the wire, and where they are stored."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from beanie import Document
-from beanie.odm.fields import IndexedAnnotation
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, WrapSerializer
 from pydantic.fields import FieldInfo
-from pymongo import IndexModel
 
 from regesta.errors import DeclarationError
 from regesta.markers import Marker
@@ -24,6 +22,7 @@ from .annotations import (
     shape,
     values_of_mapping,
 )
+from .indexes import indexes
 from .values import Kind, stored
 
 # `fields=` can name what lies this deep; a model within itself is not entered again.
@@ -40,6 +39,7 @@ class QueryField:
     kind: how its values are read and stored; None where no text stands for a value.
     many: the path goes to or through a list. across: it goes through one.
     scalar: one plain value is stored there, so documents can be sorted by it.
+    lists: how many lists the path goes through or to. custom: the application's own serializer makes its JSON.
     """
 
     wire: str
@@ -49,18 +49,20 @@ class QueryField:
     across: bool
     scalar: bool
     description: str = ""
+    lists: int = 0
+    custom: bool = False
 
 
 class Catalogue:
     """Finds the fields of one resource's document by their wire names."""
 
     def __init__(self, resource: Resource[Any]) -> None:
-        self._document: type[Document] = resource.document
+        self.document: type[Document] = resource.document
         self._never = resource.hidden | {"revision_id"}
-        settings = getattr(self._document, "Settings", None)
+        settings = getattr(self.document, "Settings", None)
         self._encoders: Mapping[type, Callable[[Any], Any]] = getattr(settings, "bson_encoders", None) or {}
         self._said = f"resource {resource.name!r}"
-        complete(self._document)
+        complete(self.document)
 
     def field(self, wire: str) -> QueryField:
         """The field of this wire name.
@@ -77,7 +79,7 @@ class Catalogue:
             return None
 
     def _field(self, name: str, naming: "Naming") -> QueryField:
-        walk = _Walk(self._document, name, naming, self._never)
+        walk = _Walk(self.document, name, naming, self._never)
         try:
             walk.run()
         except LookupError as error:
@@ -85,7 +87,7 @@ class Catalogue:
         core = walk.shape.core
         kind = None if walk.shape.nested else kind_of(core)
         if is_link(core):
-            identity = linked_id(core, self._document.__module__)
+            identity = linked_id(core, self.document.__module__)
             kind = kind_of(shape(identity).core) if identity else None
             walk.stored.append("$id")
         return QueryField(
@@ -96,11 +98,13 @@ class Catalogue:
             across=walk.across,
             scalar=kind is not None and not walk.across and not walk.shape.many,
             description=walk.description,
+            lists=walk.lists + walk.shape.many,
+            custom=walk.custom,
         )
 
     def indexed(self) -> Iterator[tuple[QueryField, bool]]:
         """The fields that indexes name, with whether the index is in order of their values."""
-        for path, direction in indexes(self._document):
+        for path, direction in (key for index in indexes(self.document) for key in index.keys):
             field = self.at(path)
             if field is not None and direction in (1, -1, "hashed"):
                 yield field, direction != "hashed"
@@ -129,6 +133,20 @@ def hidden(field: FieldInfo) -> bool:
     return bool(markers & HIDING) or field.exclude is True or secret
 
 
+def has_serializer(model: type[BaseModel], name: str, field: FieldInfo) -> bool:
+    """Whether a serializer of the application's own makes the field's JSON."""
+    decorators = model.__pydantic_decorators__
+    named = {found for decorator in decorators.field_serializers.values() for found in decorator.info.fields}
+    return bool(decorators.model_serializers or named & {name, "*"}) or _serialized(field.metadata, field.annotation)
+
+
+def _serialized(metadata: Iterable[Any], annotation: Any) -> bool:
+    inside = [(getattr(part, "__metadata__", ()), part) for part in get_args(annotation)]
+    return any(isinstance(item, PlainSerializer | WrapSerializer) for item in metadata) or any(
+        _serialized(further, part) for further, part in inside
+    )
+
+
 def complete(model: type[BaseModel]) -> None:
     """Resolve names in annotations that were not defined yet when the class was."""
     if not model.__pydantic_complete__:
@@ -141,6 +159,8 @@ class _Walk:
     def __init__(self, document: type[BaseModel], name: str, naming: Naming, never: frozenset[str]) -> None:
         self.shape = Shape(document)
         self.across = False
+        self.lists = 0
+        self.custom = False
         self.wire: list[str] = []
         self.stored: list[str] = []
         self.description = ""
@@ -154,6 +174,7 @@ class _Walk:
             if self.shape.nested:
                 raise LookupError(f"{self._name!r} leads through lists of lists")
             self.across |= self.shape.many
+            self.lists += self.shape.many
             model = model_of(self.shape.core)
             values = values_of_mapping(self.shape.core)
             if model:
@@ -178,31 +199,8 @@ class _Walk:
         self.wire.append(wire_name(model, name, field))
         self.stored.append(stored_name(model, name, field))
         self.description = field.description or ""
+        self.custom |= has_serializer(model, name, field)
         self.shape = shape(field.annotation)
-
-
-def indexes(document: type[Document]) -> Iterator[tuple[str, Any]]:
-    """The stored paths that the document's indexes name, with their directions."""
-    for name, field in document.model_fields.items():
-        annotations = [item for item in field.metadata if isinstance(item, IndexedAnnotation)]
-        directions = [getattr(item, "_indexed")[0] for item in annotations]  # noqa: B009 - Beanie's, private
-        if hasattr(field.annotation, "_indexed"):  # the older form, `year: Indexed(int)`
-            directions.append(getattr(field.annotation, "_indexed")[0])  # noqa: B009
-        for direction in directions:
-            yield stored_name(document, name, field), direction
-    for settings in _index_settings(document):
-        for index in settings:
-            model = index if isinstance(index, IndexModel) else IndexModel(index)
-            yield from model.document["key"].items()
-
-
-def _index_settings(document: type[Document]) -> Iterator[Any]:
-    settings = getattr(document, "Settings", None)
-    if getattr(settings, "merge_indexes", False):
-        for parent in reversed(document.__mro__):
-            yield getattr(parent.__dict__.get("Settings"), "indexes", ())
-    else:
-        yield getattr(settings, "indexes", ())
 
 
 def visible(resource: Resource[Any]) -> dict[str, str]:

@@ -56,6 +56,18 @@ def sort_parameter(paths: Mapping[str, str], unique: Collection[str]) -> Paramet
     return Parameter(read, schema, described)
 
 
+def orders_parameter(orders: Mapping[str, tuple[tuple[str, int], ...]]) -> Parameter:
+    """`sort` where only some orders are served: each as it is written, with its stored paths."""
+
+    def read(text: str) -> tuple[tuple[str, int], ...]:
+        if text not in orders:
+            raise ValueError(f"no index serves {_shown(text)}; there are {', '.join(orders)}")
+        return orders[text]
+
+    described = "The order, one that an index has. A '-' before a name: descending."
+    return Parameter(read, {"type": "string", "enum": list(orders)}, described)
+
+
 def fields_parameter(paths: Mapping[str, str]) -> Parameter:
     """`fields`: of these wire names, which are stored at these paths; read into stored paths."""
 

@@ -1,22 +1,28 @@
 """Compiles what a resource lets clients ask for, and reads query strings by it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import bson
 
-from regesta.errors import DeclarationError
+from regesta.errors import DeclarationError, Invalid, Issue
 from regesta.resource import Resource
 
 from .conditions import Condition, conditions, mongo_filter
+from .expansion import Expansion, expand_parameter
 from .expressions import filter_parameter
+from .facets import PARAMETERS as FACET_PARAMETERS
+from .facets import USUAL, FacetQuery, countable, facet_parameters
 from .fields import Catalogue, QueryField, visible
+from .indexes import Serving, bound_paths, described, warn
 from .listing import (
+    MAX_SORT_KEYS,
     direction,
     fields_parameter,
     include_parameter,
+    orders_parameter,
     page_size_parameter,
     page_token_parameter,
     sort_parameter,
@@ -24,6 +30,9 @@ from .listing import (
 )
 from .paging import STANDARD, and_filters
 from .parameters import Parameter, openapi_parameters, parse_parameters
+from .search import PARAMETER as SEARCH
+from .search import search_parameter, searchable
+from .values import Operator
 
 # Parameters of the list itself, now or by the contract: no field can be compared by such a name.
 RESERVED = frozenset({"expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
@@ -40,6 +49,8 @@ class Query:
     page_size: at most the resource's maximum. page_token: as given, for PageTokens.
     include_etag: whether `include=etag` was given.
     binding: a digest of resource, filter and sort, to which page tokens are bound.
+    searches: whether `q` was given; the filter has its `$text` then.
+    expand: the references to follow, by their wire names.
     """
 
     filter: dict[str, Any]
@@ -49,6 +60,8 @@ class Query:
     page_token: str | None
     include_etag: bool
     binding: bytes
+    searches: bool = False
+    expand: Expansion | None = None
 
 
 class QueryRules:
@@ -64,26 +77,40 @@ class QueryRules:
         # The key is unique in what a list can show: an index on it alone serves the order.
         self._unique = {"_id", resource.document.model_fields[resource.key].alias or resource.key}
         catalogue = Catalogue(resource)
-        filters = self._filters(resource, catalogue)
-        sorts = self._sorts(resource, catalogue)
+        self.text = searchable(catalogue)
+        self._reserved = RESERVED | ({SEARCH} if self.text else set())
+        self._serving = Serving(resource.document, bound_paths(resource)) if resource.indexed_only else None
+        listed, self._sorts_listed = self._filters(resource, catalogue), self._sorts(resource, catalogue)
+        self.filters = [field for field in listed if self._serving is None or field.stored in self._serving.compared]
         self._conditions: dict[str, Condition] = {}
-        parameters: dict[str, Parameter] = {}
-        for name, parameter, condition in conditions(filters):
-            parameters[name] = parameter
+        compared: dict[str, Parameter] = {}
+        for name, parameter, condition in conditions(self.filters):
+            compared[name] = parameter
             self._conditions[name] = condition
-        self.fields_parameter = fields_parameter(visible(resource))
+        shown = visible(resource)
+        self.fields_parameter = fields_parameter(shown)
+        self.field_names = tuple(shown)
+        self._comparing = {**compared, **self._filtering(catalogue)}
+        self._refused = self._refusals([field for field in listed if field not in self.filters])
+        sort = self._sort_parameter()
         self._parameters = {
-            **parameters,
-            **({"filter": filter_parameter(filters)} if any(field.kind for field in filters) else {}),
-            **({"sort": sort_parameter({field.wire: field.stored for field in sorts}, self._unique)} if sorts else {}),
+            **self._comparing,
+            **({"sort": sort} if sort else {}),
             "fields": self.fields_parameter,
             "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
             "page_token": page_token_parameter(),
             "include": include_parameter(),
         }
+        self.facets = countable(self.filters, shown)
+        counting = {name: found for name, found in self._comparing.items() if name not in FACET_PARAMETERS}
+        self._facet_parameters = {**facet_parameters(self.facets), **counting}
+        self.expandable: tuple[str, ...] = ()
         self._page_size = resource.page_size
         self._sort = self._default_sort(resource, catalogue)
+        key = self._always(resource, catalogue)[-1:]
+        self.default_sort = resource.default_sort or ",".join(field.wire for field in key)
         self._binding = self._bound({}, self._sort)
+        self._warn(listed)
 
     def parse(self, query_string: bytes) -> Query:
         """Read the query string of a list.
@@ -93,11 +120,9 @@ class QueryRules:
         if not query_string:
             # A dict of its own: whoever adds a scope to it must not add it to the requests that follow.
             return Query({}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding)
-        values = parse_parameters(query_string, self._parameters)
+        values = parse_parameters(query_string, self._with_refusals(self._parameters))
         sort = values.get("sort", self._sort)
-        meant = self._conditions
-        compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
-        matching = and_filters(compared, values.get("filter", {}))
+        matching = self._matching(values)
         return Query(
             filter=matching,
             sort=sort,
@@ -106,11 +131,111 @@ class QueryRules:
             page_token=values.get("page_token"),
             include_etag="include" in values,
             binding=self._bound(matching, sort) if matching or "sort" in values else self._binding,
+            searches=SEARCH in values and self.text is not None,
+            expand=values.get("expand"),
         )
+
+    def parse_facets(self, query_string: bytes) -> FacetQuery:
+        """Read the query string of facets. Raises Malformed, Invalid."""
+        values = parse_parameters(query_string, self._with_refusals(self._facet_parameters))
+        if "by" not in values:
+            raise Invalid.of([Issue(("query", "by"), f"is required: {described(self.facets)}", "missing")])
+        searches = SEARCH in values and self.text is not None
+        # A field may have the name of such a parameter, which then means the parameter.
+        by, limit = values.pop("by"), values.pop("limit", USUAL)
+        return FacetQuery(self._matching(values), searches, by, limit)
+
+    def offer_expand(self, names: Iterable[str]) -> None:
+        """Let lists follow these references: known only once all resources are."""
+        self.expandable = tuple(names)
+        if self.expandable:
+            self._parameters["expand"] = expand_parameter(self.expandable)
+
+    @property
+    def get_parameters(self) -> dict[str, Parameter]:
+        """The parameters of reading one document."""
+        return {name: found for name, found in self._parameters.items() if name in ("fields", "expand")}
 
     def openapi_parameters(self) -> list[dict[str, Any]]:
         """OpenAPI 3.1 parameter objects for all parameters of the list."""
         return openapi_parameters(self._parameters)
+
+    def openapi_facet_parameters(self) -> list[dict[str, Any]]:
+        """OpenAPI 3.1 parameter objects for all parameters of facets."""
+        by, *others = openapi_parameters(self._facet_parameters)
+        return [by | {"required": True}, *others]
+
+    def operators(self) -> dict[str, dict[str, Any]]:
+        """Each field that can be filtered by: the operators that compare it, and the schema of its values."""
+        return {
+            field.wire: {
+                "operators": [
+                    operator
+                    for operator in field.kind.operators
+                    if (field.wire if operator is Operator.EQ else f"{field.wire}__{operator}") in self._conditions
+                ],
+                "schema": dict(field.kind.schema),
+            }
+            for field in self.filters
+            if field.kind is not None
+        }
+
+    def _matching(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        meant = self._conditions
+        compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
+        searched = values.get(SEARCH, {}) if self.text else {}
+        matching = and_filters(compared, values.get("filter", {}), searched)
+        if self._serving and matching and not self._serving.serves(matching):
+            where = "filter" if "filter" in values else next(name for name in values if name in meant)
+            said = (
+                "is served by no index by itself: compare one of "
+                f"{described(field.wire for field in self.filters)} by =, <, <=, >, >=, `in` or a prefix, "
+                "in each branch of an OR"
+            )
+            raise Invalid.of([Issue(("query", where), said, "not_indexed")])
+        return matching
+
+    def _filtering(self, catalogue: Catalogue) -> dict[str, Parameter]:
+        found: dict[str, Parameter] = {}
+        if any(field.kind for field in self.filters):
+            can = f"; it can by {', '.join(field.wire for field in self.filters)}" if self._serving else ""
+            found["filter"] = filter_parameter(self.filters, can)
+        if self.text:
+            fields = (catalogue.at(path) for path in self.text.paths)
+            found[SEARCH] = search_parameter(described(field.wire for field in fields if field))
+        return found
+
+    def _refusals(self, unserved: Iterable[QueryField]) -> dict[str, Parameter]:
+        """Parameters that say why a field cannot be filtered by."""
+        said = f"no index serves it; there are {described(field.wire for field in self.filters)}"
+
+        def read(_: str) -> Any:
+            raise ValueError(said)
+
+        return {name: Parameter(read, {}) for name, _, _ in conditions(unserved) if name not in self._comparing}
+
+    def _with_refusals(self, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+        return self._refused | parameters if self._refused else parameters
+
+    def _sort_parameter(self) -> Parameter | None:
+        self.sorts = {field.wire: field.stored for field in self._sorts_listed}
+        if self._serving is None:
+            return sort_parameter(self.sorts, self._unique) if self.sorts else None
+        wires = {stored: wire for wire, stored in self.sorts.items()}
+        orders: dict[str, tuple[tuple[str, int], ...]] = {}
+        for keys in self._serving.orders():
+            sort = total(list(keys), self._unique)
+            if len(keys) <= MAX_SORT_KEYS and wires.keys() >= dict(keys).keys() and self._serving.serves_order(sort):
+                orders[",".join(f"{'-' if way < 0 else ''}{wires[path]}" for path, way in keys)] = sort
+        self.sorts = {wire: stored for wire, stored in self.sorts.items() if wire in orders}
+        return orders_parameter(orders) if orders else None
+
+    def _warn(self, filters: Iterable[QueryField]) -> None:
+        if self._serving is None:
+            return
+        refused = [("filter", field.wire) for field in filters if field not in self.filters]
+        refused += [("sort", field.wire) for field in self._sorts_listed if field.wire not in self.sorts]
+        warn(self._said, refused, served=self._serving.serves_order(self._sort))
 
     def _bound(self, filter: dict[str, Any], sort: tuple[tuple[str, int], ...]) -> bytes:
         asked = bson.encode({"r": self._name, "f": filter, "s": sort}, codec_options=STANDARD)
@@ -119,14 +244,14 @@ class QueryRules:
     def _filters(self, resource: Resource[Any], catalogue: Catalogue) -> list[QueryField]:
         if resource.filters is None:
             known = _distinct([*self._always(resource, catalogue), *(field for field, _ in catalogue.indexed())])
-            return [field for field in known if field.wire not in RESERVED]
+            return [field for field in known if field.wire not in self._reserved]
         listed = [catalogue.field(name) for name in resource.filters]
         for field in listed:
             if field.kind is None:
                 raise DeclarationError(
                     f"{self._said}: {field.wire!r} cannot be filtered: no text stands for its values"
                 )
-            if field.wire in RESERVED:
+            if field.wire in self._reserved:
                 raise DeclarationError(
                     f"{self._said}: {field.wire!r} cannot be filtered: the list has a parameter of this name;"
                     " give the field an alias"

@@ -1,7 +1,7 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
 from ._batches import Batches, Documents
-from ._driver import Atomicity, atomicity_of, collection_of, in_transaction, lock_of, unavailable
+from ._driver import Atomicity, aggregated, atomicity_of, collection_of, in_transaction, lock_of, unavailable
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
@@ -13,6 +13,7 @@ __all__ = [
     "LocalServer",
     "Store",
     "StoreKind",
+    "aggregated",
     "atomicity_of",
     "collection_of",
     "in_transaction",

@@ -5,7 +5,7 @@ import inspect
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from typing import Any, TypeVar
@@ -89,6 +89,14 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
                     await _renew_connections(client)
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads writers, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def aggregated(collection: Any, pipeline: Sequence[Mapping[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    """The documents that a pipeline makes, all at once; MongoDB gives up after `seconds`, and never uses its disk."""
+    cursor = collection.aggregate(list(pipeline), allowDiskUse=False, maxTimeMS=max(int(seconds * 1000), 1))
+    cursor = await _awaited(cursor)
+    found: list[dict[str, Any]] = await cursor.to_list(None)
+    return found
 
 
 async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadline: float) -> R:

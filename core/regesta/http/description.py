@@ -1,0 +1,117 @@
+"""`GET /books:schema`: what a client can know of a resource without reading documentation."""
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.http.callers import Callers
+from regesta.http.headers import JSON, check_path, has_condition, is_wanted
+from regesta.operations import Operations
+from regesta.query import MAX_SEARCH, parse_parameters
+from regesta.resource import Operation, Resource
+from regesta.schemas import dumps, json_schemas
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class DescribedFilter(BaseModel):
+    """How one field can be compared."""
+
+    operators: list[str] = Field(description="`eq`: `year=1990`; any other: `year__gte=1990`.")
+    schema_: dict[str, Any] = Field(alias="schema", description="The JSON Schema of one value.")
+
+
+class DescribedSearch(BaseModel):
+    """Whether `q=` searches."""
+
+    available: bool
+    max_length: int
+
+
+class ResourceDescription(BaseModel):
+    """A resource: its JSON Schemas (2020-12), and what can be asked of it."""
+
+    name: str
+    singular: str
+    key: str
+    operations: list[str]
+    schemas: dict[str, dict[str, Any]] = Field(description="Of `read`, and of `create`, `replace` and `patch` bodies.")
+    filters: dict[str, DescribedFilter]
+    sorts: list[str]
+    default_sort: str
+    fields: list[str] = Field(description="What `fields=` can name.")
+    facets: list[str] = Field(description="What `by=` can name.")
+    expand: list[str] = Field(description="What `expand=` can name.")
+    q: DescribedSearch
+    page_size: int
+    max_page_size: int
+
+
+class Description:
+    """The endpoint; what it answers is made once."""
+
+    def __init__(self, operations: Operations[Any], callers: Callers) -> None:
+        self._operations = operations
+        self._callers = callers
+
+    async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """The description; 304 where the client has it."""
+        check_path(request)
+        parse_parameters(request.scope["query_string"], {})
+        await self._callers.of(request, Operation.SCHEMA, scope, actor)
+        content, etag = self._content
+        headers = {"ETag": f'"{etag}"'}
+        if has_condition(request) and not is_wanted(request, etag):
+            return Response(status_code=304, headers=headers)
+        return Response(content, headers=headers, media_type=JSON)
+
+    @cached_property
+    def _content(self) -> tuple[bytes, str]:
+        content = dumps(described(self._operations))
+        return content, hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def described(operations: Operations[Any]) -> dict[str, Any]:
+    """What the endpoint answers."""
+    resource, rules = operations.resource, operations.rules
+    return {
+        "name": resource.name,
+        "singular": resource.singular,
+        "key": operations.codec.wire_names[resource.key],
+        "operations": [operation for operation in Operation if operation in offered(operations)],
+        "schemas": _schemas(operations),
+        "filters": rules.operators(),
+        "sorts": list(rules.sorts),
+        "default_sort": rules.default_sort,
+        "fields": list(rules.field_names),
+        "facets": list(rules.facets) if Operation.FACETS in resource.operations else [],
+        "expand": list(rules.expandable),
+        "q": {"available": rules.text is not None, "max_length": MAX_SEARCH},
+        "page_size": resource.page_size,
+        "max_page_size": resource.max_page_size,
+    }
+
+
+def offered(operations: Operations[Any]) -> frozenset[Operation]:
+    """The operations that have a route: where there is nothing to count by, facets have none."""
+    resource: Resource[Any] = operations.resource
+    without = frozenset() if operations.rules.facets else frozenset({Operation.FACETS})
+    return frozenset(map(Operation, resource.operations)) - without
+
+
+def _schemas(operations: Operations[Any]) -> dict[str, Any]:
+    codec, given = operations.codec, operations.resource.operations
+    made = {
+        Operation.CREATE: json_schemas.create_schema,
+        Operation.REPLACE: json_schemas.replace_schema,
+        Operation.PATCH: json_schemas.patch_schema,
+    }
+    bodies = {str(operation): make(codec) for operation, make in made.items() if operation in given}
+    return {
+        name: {"$schema": DIALECT, **schema}
+        for name, schema in {"read": json_schemas.read_schema(codec), **bodies}.items()
+    }

@@ -1,0 +1,54 @@
+"""`GET /books:facets?by=year,author.name`: how many documents have each value."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.http.callers import Callers
+from regesta.http.headers import JSON, check_path
+from regesta.operations import Operations, facets
+from regesta.resource import Operation
+from regesta.schemas import dumps
+
+
+class FacetValue(BaseModel):
+    """A value, as the items show it, and how many documents have it."""
+
+    value: str | float | int | bool | None = Field(description="null: there is no value.")
+    count: int
+
+
+class FacetCounts(BaseModel):
+    """The most frequent values of each field, most frequent first."""
+
+    facets: dict[str, list[FacetValue]] = Field(description="By the names that `by` has.")
+    truncated: list[str] = Field(description="The fields that have more values than are shown.")
+
+
+class Facets:
+    """The endpoint. `keys` reads the path of a request."""
+
+    def __init__(
+        self, operations: Operations[Any], callers: Callers, keys: Callable[[Request], tuple[str, ...]]
+    ) -> None:
+        self._operations = operations
+        self._callers = callers
+        self._keys = keys
+
+    async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """Counts of what the filters match."""
+        check_path(request)
+        query = self._operations.rules.parse_facets(request.scope["query_string"])
+        caller = await self._callers.of(request, Operation.FACETS, scope, actor)
+        found = await facets(self._operations, caller, self._keys(request), query)
+        body = {
+            "facets": {
+                name: [{"value": value, "count": count} for value, count in facet.counts]
+                for name, facet in found.items()
+            },
+            "truncated": [name for name, facet in found.items() if facet.truncated],
+        }
+        return Response(dumps(body), media_type=JSON)
