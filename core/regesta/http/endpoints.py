@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location, PreconditionFailed
+from regesta.http.batch import Batch
 from regesta.http.callers import Callers
 from regesta.http.headers import (
     JSON,
@@ -24,14 +25,17 @@ from regesta.http.headers import (
     precondition_of,
     tags_of,
 )
+from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, select, selection_of
-from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
+from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Written, etag_of
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, flag, parse_parameters
 from regesta.resource import Operation
 from regesta.schemas import dumps, read_json
 
 T = TypeVar("T", bound=Document)
+
+VALIDATE_ONLY = flag("Do everything but the write, and answer what it would leave (AIP-163).")
 
 
 class Endpoints(Generic[T]):
@@ -40,24 +44,27 @@ class Endpoints(Generic[T]):
     def __init__(self, operations: Operations[T]) -> None:
         self.operations = operations
         self.resource = operations.resource
-        self._callers = Callers(operations)
+        self.callers = Callers(operations)
         self._names = path_names(operations)
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
+        self.create_parameters = self.patch_parameters = {"validate_only": VALIDATE_ONLY}
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
             {"allow_missing": flag("Create the document where it is missing.")} if chosen else {}
-        )
+        ) | self.create_parameters
         self.delete_parameters: dict[str, Parameter] = (
             {"cascade": flag("Delete everything below it as well, in one transaction.")} if operations.children else {}
-        )
+        ) | self.create_parameters
+        batch = Batch(self)
+        self.batch, self.batch_parameters = batch.endpoint, self.create_parameters
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A page."""
         check_path(request)
         query = self.operations.rules.parse(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.LIST, scope, actor)
-        page = await self.operations.page(caller, self._keys(request), query, count_of(request))
+        caller = await self.callers.of(request, Operation.LIST, scope, actor)
+        page = await self.operations.page(caller, self.keys(request), query, count_of(request))
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = page.into_wires()
         if query.fields is not None:
@@ -76,8 +83,8 @@ class Endpoints(Generic[T]):
         """One document; 304 where the client has it."""
         check_path(request)
         shown = parse_parameters(request.scope["query_string"], self.get_parameters).get("fields")
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         etag = stored.etag
         if has_condition(request) and not self._is_wanted(request, etag):
@@ -90,24 +97,25 @@ class Endpoints(Generic[T]):
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A new document."""
         check_path(request)
-        parse_parameters(request.scope["query_string"], {})
+        dry = self.validate_only(request)
         condition = precondition_of(request)
         condition.check(None)
-        caller = await self._callers.of(request, Operation.CREATE, scope, actor)
+        caller = await self.callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._body(request, caller)
         build = self.operations.bodies.builder(body, tree)
-        written = await self.operations.create(caller, self._keys(request), build)
-        return self._written(request, written)
+        written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
+        return self._written(request, written, dry=dry)
 
     async def replace(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The whole document anew; what clients cannot see stays where they do not send it."""
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.replace_parameters)
+        dry = parameters.get("validate_only", False)
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
         _, tree = await self._body(request, caller)
         bodies = self.operations.bodies
         tree = bodies.with_key(tree, keys[-1])
@@ -118,25 +126,27 @@ class Endpoints(Generic[T]):
             condition=condition,
             events=REPLACED,
             otherwise=bodies.builder(dumps(tree), tree) if parameters.get("allow_missing") else None,
+            validate_only=dry,
         )
-        return self._written(request, written)
+        return self._written(request, written, dry=dry)
 
     async def patch(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Some fields, by JSON Merge Patch or JSON Patch."""
         check_path(request)
-        parse_parameters(request.scope["query_string"], {})
+        dry = self.validate_only(request)
         media_type = media_type_of(request, MERGE_PATCH, JSON_PATCH)
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.PATCH, scope, actor, keys[-1])
         tree = read_json(await body_of(request, self.resource.max_body_size))
         bodies = self.operations.bodies
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.hidden_names)
-        self._check_scope(caller, patch.touched())
-        written = await self.operations.update(caller, keys, bodies.patched(patch), condition=condition)
-        return self._written(request, written)
+        self.check_scope(caller, patch.touched())
+        edit = bodies.patched(patch)
+        written = await self.operations.update(caller, keys, edit, condition=condition, validate_only=dry)
+        return self._written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document away."""
@@ -145,9 +155,10 @@ class Endpoints(Generic[T]):
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
-        await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.DELETE, scope, actor, keys[-1])
+        cascade, dry = parameters.get("cascade", False), parameters.get("validate_only", False)
+        await self.operations.delete(caller, keys, condition=condition, cascade=cascade, validate_only=dry)
         return Response(status_code=204)
 
     def _is_wanted(self, request: Request, etag: str) -> bool:
@@ -162,7 +173,8 @@ class Endpoints(Generic[T]):
         key = self.operations.addresses.key_field
         return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
 
-    def _keys(self, request: Request) -> tuple[str, ...]:
+    def keys(self, request: Request) -> tuple[str, ...]:
+        """The keys in the path."""
         found: Mapping[str, str] = request.path_params
         return tuple(found[name] for name in self._names if name in found)
 
@@ -170,11 +182,11 @@ class Endpoints(Generic[T]):
         media_type_of(request, JSON)
         body = await body_of(request, self.resource.max_body_size)
         tree = self.operations.bodies.checked(read_json(body))
-        self._check_scope(caller, [(name, ("body", name)) for name in tree])
+        self.check_scope(caller, [(name, ("body", name)) for name in tree])
         return body, tree
 
-    def _check_scope(self, caller: Caller, sent: Sequence[tuple[str, Location]] | Any) -> None:
-        """Fields that the scope sets are the server's, even where the document does not mark them so."""
+    def check_scope(self, caller: Caller, sent: Sequence[tuple[str, Location]] | Any) -> None:
+        """Raises Invalid for fields that the scope sets: they are the server's, even where no marker says so."""
         if not caller.scope:
             return
         codec = self.operations.codec
@@ -187,39 +199,26 @@ class Endpoints(Generic[T]):
         if issues:
             raise Invalid.of(issues)
 
-    def _written(self, request: Request, written: Written[T] | Stored[T]) -> Response:
+    def validate_only(self, request: Request) -> bool:
+        """The parameter of that name, and no other."""
+        query: bytes = request.scope["query_string"]
+        return bool(query and parse_parameters(query, self.create_parameters).get("validate_only"))
+
+    def _written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
+        if dry:
+            return JsonResponse(dumps(written.codec.wire(written.raw)))
         headers = {"ETag": quoted(written.etag)}
-        created = isinstance(written, Written) and written.created
-        if created:
+        if written.created:
             path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
             key = quote(written.key, safe="")
             headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
-        return JsonResponse(dumps(written.codec.wire(written.raw)), 201 if created else 200, headers)
-
-
-class JsonResponse(Response):
-    """JSON that is already bytes, with few headers: `init_headers` of Starlette looks for what is never there."""
-
-    def __init__(self, content: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        self.status_code = status_code
-        self.background = None
-        self.body = content
-        self.raw_headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
-            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()],
-        ]
+        return JsonResponse(dumps(written.codec.wire(written.raw)), 201 if written.created else 200, headers)
 
 
 def path_names(operations: Operations[Any]) -> tuple[str, ...]:
     """The path parameters on the way to one document: `("model", "version")`."""
     above = path_names(operations.parent) if isinstance(operations.parent, Operations) else ()
     return (*above, operations.resource.singular.replace("-", "_"))
-
-
-def quoted(etag: str) -> str:
-    """An entity tag as HTTP writes it."""
-    return f'"{etag}"'
 
 
 def _next_link(request: Request, token: str) -> dict[str, str]:

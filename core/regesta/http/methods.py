@@ -27,4 +27,5 @@ METHODS: Mapping[Operation, Method] = {
     Operation.REPLACE: Method("PUT"),
     Operation.PATCH: Method("PATCH"),
     Operation.DELETE: Method("DELETE"),
+    Operation.BATCH: Method("POST", on_collection=True, suffix=":batch"),
 }

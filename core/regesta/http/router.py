@@ -41,6 +41,7 @@ class ResourceOptions(TypedDict, total=False):
     max_page_size: int
     require_if_match: bool
     transactional: bool
+    max_batch: int
     max_body_size: int
     timeout: float
     secret: str | None
@@ -87,7 +88,7 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     heads = []
     # Those with a suffix first: `/books/{book}` would match `/books/1:history` as well.
     for operation, method in sorted(METHODS.items(), key=lambda item: not item[1].suffix):
-        if operation not in resource.operations:
+        if operation not in resource.operations or (operation is Operation.BATCH and not resource.in_batches):
             continue
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)
@@ -132,9 +133,15 @@ def _route(
         tags=list(resource.tags or [resource.name]),
         status_code=success,
         responses=shown.responses(operation),
-        dependencies=[*resource.dependencies, *resource.operation_dependencies.get(operation, ())],
+        dependencies=[*resource.dependencies, *_own_dependencies(resource, operation)],
         openapi_extra=extra,
     )
+
+
+def _own_dependencies(resource: Resource[Any], operation: Operation) -> list[Any]:
+    """Of this operation; of a batch also those of all that may be in it."""
+    within = resource.in_batches if operation is Operation.BATCH else ()
+    return [found for one in (operation, *within) for found in resource.operation_dependencies.get(one, ())]
 
 
 def _head(route: ResourceRoute) -> ResourceRoute:
@@ -171,6 +178,7 @@ def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.
         Operation.CREATE: shown.create,
         Operation.REPLACE: shown.replace,
         Operation.PATCH: shown.patch,
+        Operation.BATCH: shown.batch,
     }.get(operation)
     if model is None:
         return []
@@ -186,6 +194,9 @@ def _query_parameters(
         return operations.rules.openapi_parameters()
     known = {
         Operation.GET: endpoints.get_parameters,
+        Operation.CREATE: endpoints.create_parameters,
+        Operation.PATCH: endpoints.patch_parameters,
+        Operation.BATCH: endpoints.batch_parameters,
         Operation.REPLACE: endpoints.replace_parameters,
         Operation.DELETE: endpoints.delete_parameters,
     }.get(operation, {})
@@ -199,6 +210,7 @@ def _allowed(resource: Resource[Any], method: Method) -> frozenset[str]:
 
 
 def _summary(resource: Resource[Any], operation: Operation) -> str:
-    noun = resource.name if operation is Operation.LIST else resource.singular
-    article = "" if operation is Operation.LIST else "one "
+    several = operation in (Operation.LIST, Operation.BATCH)
+    noun = resource.name if several else resource.singular
+    article = "" if several else "one "
     return f"{operation.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"
