@@ -12,11 +12,13 @@ from regesta.change import Caller
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
 from regesta.http.headers import JSON, body_of, check_path, media_type_of
+from regesta.http.idempotency import answer_once
 from regesta.http.problems import problem_of
 from regesta.http.responses import JsonResponse, quoted
-from regesta.operations import JsonPatch, MergePatch, Patch, Work, all_or_nothing, each_by_itself
+from regesta.operations import JsonPatch, MergePatch, Patch, Unit, Work, all_or_nothing, each_by_itself
 from regesta.operations.actions import REPLACED
-from regesta.operations.batches import AT_A_TIME, Outcome, located, merged
+from regesta.operations.batches import AT_A_TIME, Bracket, Outcome, located, merged
+from regesta.operations.repeats import Answer, Repeats
 from regesta.resource import BATCH_BODIES, Operation
 from regesta.schemas import dumps, read_json
 
@@ -41,8 +43,23 @@ class Batch:
         body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
         batch = read_batch(self._operations, read_json(body))
         works = await self._prepared(request, (scope, actor), caller, batch)
-        outcomes = await self._done(batch, works, self._endpoints.keys(request) or None, validate_only=dry)
-        return _response(request, batch, outcomes, validate_only=dry)
+        parents = self._endpoints.keys(request) or None
+        repeats = None if dry else self._endpoints.repeats(request, caller, body)
+        if repeats is None:
+            outcomes = await self._done(batch, works, parents, validate_only=dry)
+            return JsonResponse(_content(request, batch, outcomes, validate_only=dry))
+
+        async def perform(repeats: Repeats) -> Answer:
+            answers: list[Answer] = []
+
+            async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
+                answers.append(Answer(200, {}, _content(request, batch, outcomes)))
+                await repeats.keep(unit, answers[-1])
+
+            await self._done(batch, works, parents, Bracket(repeats.begin, conclude))
+            return answers[-1]
+
+        return await answer_once(repeats, self._resource.timeout, perform)
 
     async def _prepared(
         self, request: Request, resolved: tuple[Any, Any], caller: Caller, batch: BatchBody
@@ -112,20 +129,25 @@ class Batch:
         return encoded
 
     async def _done(
-        self, batch: BatchBody, works: Sequence[Work | ProblemError], parents: Any, *, validate_only: bool
+        self,
+        batch: BatchBody,
+        works: Sequence[Work | ProblemError],
+        parents: Any,
+        bracket: Bracket | None = None,
+        *,
+        validate_only: bool = False,
     ) -> Sequence[Outcome]:
         if not batch.atomic:
-            return await each_by_itself(self._operations, works, parents, validate_only=validate_only)
+            return await each_by_itself(self._operations, works, parents, bracket=bracket, validate_only=validate_only)
         if failures := [work for work in works if isinstance(work, ProblemError)]:
             raise merged(failures)
         ready = [work for work in works if not isinstance(work, ProblemError)]
-        return await all_or_nothing(self._operations, ready, parents, validate_only=validate_only)
+        return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
 
 
-def _response(request: Request, batch: BatchBody, outcomes: Sequence[Outcome], *, validate_only: bool) -> Response:
+def _content(request: Request, batch: BatchBody, outcomes: Sequence[Outcome], *, validate_only: bool = False) -> bytes:
     items = zip(batch.items, outcomes, strict=True)
-    results = [_result(request, item, outcome, validate_only=validate_only) for item, outcome in items]
-    return JsonResponse(dumps({"results": results}))
+    return dumps({"results": [_result(request, item, outcome, validate_only=validate_only) for item, outcome in items]})
 
 
 class FirstBuilt:

@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema
 
 from regesta import errors
 from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
+from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.problems import MEDIA_TYPE, Problem
 from regesta.operations import Operations
 from regesta.resource import Operation
@@ -20,6 +21,12 @@ Documented = type[BaseModel]
 ETAG_HEADER = {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}}
 LOCATION_HEADER = {"Location": {"description": "Where the new document is.", "schema": {"type": "string"}}}
 VALIDATED = "With `validate_only`: the document as it would be"
+REPLAYED_HEADER = {
+    "Idempotency-Replayed": {
+        "description": "`true` where the answer was given before, to the same Idempotency-Key.",
+        "schema": {"const": "true"},
+    }
+}
 LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', "schema": {"type": "string"}}}
 
 READ_ERRORS: tuple[type[errors.ProblemError], ...] = (errors.Malformed, errors.Invalid, errors.Unavailable)
@@ -115,7 +122,7 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
     return {
         Operation.LIST: (*READ_ERRORS, *above),
         Operation.GET: (*READ_ERRORS, *CHANGE_ERRORS),
-        Operation.CREATE: (*BODY_ERRORS, *above, errors.PreconditionFailed),
+        Operation.CREATE: (*BODY_ERRORS, *above, errors.PreconditionFailed, errors.Unsupported),
         Operation.BATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded, errors.Unsupported),
         Operation.REPLACE: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.PATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
@@ -126,6 +133,7 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
 def _success(operation: Operation, models: Documentation) -> dict[int | str, dict[str, Any]]:
     one = {"model": models.read, "headers": ETAG_HEADER}
     created = {**one, "description": "Created", "headers": {**ETAG_HEADER, **LOCATION_HEADER}}
+    once = {**created, "headers": {**ETAG_HEADER, **LOCATION_HEADER, **REPLAYED_HEADER}}
     changed = {**one, "description": "The document as it is now"}
     answers: dict[Operation, dict[int | str, dict[str, Any]]] = {
         Operation.LIST: {200: {"model": models.page, "description": "A page", "headers": LINK_HEADER}},
@@ -133,8 +141,14 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
             200: {**one, "description": "The document"},
             304: {"description": "The client has this revision", "headers": ETAG_HEADER},
         },
-        Operation.CREATE: {200: {**one, "description": VALIDATED, "headers": {}}, 201: created},
-        Operation.BATCH: {200: {"model": models.results, "description": "What became of each operation, in order"}},
+        Operation.CREATE: {200: {**one, "description": VALIDATED, "headers": {}}, 201: once},
+        Operation.BATCH: {
+            200: {
+                "model": models.results,
+                "description": "What became of each operation, in order",
+                "headers": REPLAYED_HEADER,
+            }
+        },
         Operation.REPLACE: {200: changed, 201: created},
         Operation.PATCH: {200: changed},
         Operation.DELETE: {204: {"description": "Deleted"}},
@@ -152,7 +166,7 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
         return [header("Prefer", "`count=exact` or `count=estimated` adds `total` (RFC 7240).", {"type": "string"})]
     none_match = header("If-None-Match", "ETags the document must not have, or `*`.", tags)
     if operation in (Operation.CREATE, Operation.BATCH):
-        return []
+        return [IDEMPOTENCY_KEY]
     required = demand and operation is not Operation.GET
     return [header("If-Match", "ETags of the revision that is meant, or `*`.", tags, required=required), none_match]
 

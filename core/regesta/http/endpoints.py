@@ -1,6 +1,6 @@
 """The generated endpoints of one resource: from a request to the operations and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote
 
@@ -25,10 +25,12 @@ from regesta.http.headers import (
     precondition_of,
     tags_of,
 )
+from regesta.http.idempotency import answer_once, idempotency_key_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, select, selection_of
-from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Written, etag_of
+from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, Written, etag_of
 from regesta.operations.actions import REPLACED
+from regesta.operations.repeats import Answer, Repeats
 from regesta.query import Parameter, flag, parse_parameters
 from regesta.resource import Operation
 from regesta.schemas import dumps, read_json
@@ -103,8 +105,24 @@ class Endpoints(Generic[T]):
         caller = await self.callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._body(request, caller)
         build = self.operations.bodies.builder(body, tree)
+        if not dry and (repeats := self.repeats(request, caller, body)):
+            return await self._create_once(request, caller, build, repeats)
         written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
         return self._written(request, written, dry=dry)
+
+    async def _create_once(
+        self, request: Request, caller: Caller, build: Callable[[], T], repeats: Repeats
+    ) -> Response:
+        keys = self.keys(request)
+
+        async def work(unit: Unit) -> Answer:
+            await repeats.begin(unit)
+            written = await self.operations.create(caller, keys, build, unit)
+            answer = self._answer(request, written)
+            await repeats.keep(unit, answer)
+            return answer
+
+        return await answer_once(repeats, self.resource.timeout, lambda _: self.operations.run(work, keys or None))
 
     async def replace(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The whole document anew; what clients cannot see stays where they do not send it."""
@@ -204,15 +222,27 @@ class Endpoints(Generic[T]):
         query: bytes = request.scope["query_string"]
         return bool(query and parse_parameters(query, self.create_parameters).get("validate_only"))
 
+    def repeats(self, request: Request, caller: Caller, body: bytes) -> Repeats | None:
+        """Where an Idempotency-Key was sent: what makes the request's effect one. Raises Malformed."""
+        key = idempotency_key_of(request)
+        if key is None:
+            return None
+        subject = (self.resource.name, request.method, request.scope["path"], key)
+        return Repeats(self.operations.collection, caller, subject, body)
+
     def _written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
         if dry:
             return JsonResponse(dumps(written.codec.wire(written.raw)))
+        answer = self._answer(request, written)
+        return JsonResponse(answer.body, answer.status, answer.headers)
+
+    def _answer(self, request: Request, written: Written[T]) -> Answer:
         headers = {"ETag": quoted(written.etag)}
         if written.created:
             path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
             key = quote(written.key, safe="")
             headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
-        return JsonResponse(dumps(written.codec.wire(written.raw)), 201 if written.created else 200, headers)
+        return Answer(201 if written.created else 200, headers, dumps(written.codec.wire(written.raw)))
 
 
 def path_names(operations: Operations[Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ and audit events back and sends them together.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
@@ -21,8 +21,15 @@ from regesta.store import Atomicity, atomicity_of
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
 Work = Callable[[Unit | None, bool], Awaitable[Written[Any] | None]]
 Outcome = Written[Any] | ProblemError | None
-# Looks at the outcomes inside of the transaction, to write what must stand or fall with them.
-Conclude = Callable[[Unit, Sequence[Outcome]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What is done in the transaction before and after the writes, and stands or falls with them."""
+
+    begin: Callable[[Unit], Awaitable[None]]
+    end: Callable[[Unit, Sequence[Outcome]], Awaitable[None]]
+
 
 # How often the writes that fail are left out and the others tried again, before each goes by itself.
 MAX_ATTEMPTS = 4
@@ -35,16 +42,16 @@ async def all_or_nothing(
     works: Sequence[Work],
     subject: Any = None,
     *,
-    conclude: Conclude | None = None,
+    bracket: Bracket | None = None,
     validate_only: bool = False,
 ) -> Sequence[Outcome]:
-    """Do all of `works` in one transaction, together with `conclude`; the outcomes.
+    """Do all of `works` in one transaction, together with `bracket`; the outcomes.
 
     Raises the problem of the first that fails, with all that is found invalid, as `located` puts it; Unsupported
     where several would need a transaction that the store does not have.
     """
     if await atomicity_of(operations.collection) is not Atomicity.TRANSACTIONS:
-        if len(works) > 1 or conclude:
+        if len(works) > 1 or bracket:
             raise Unsupported("this store has no transactions", code="TRANSACTIONS_UNSUPPORTED")
         deadline = time.monotonic() + operations.resource.timeout
         (outcome,) = await _one_by_one(works, deadline, validate_only=validate_only)
@@ -53,11 +60,13 @@ async def all_or_nothing(
         return [outcome]
 
     async def work(unit: Unit) -> Sequence[Outcome]:
+        if bracket:
+            await bracket.begin(unit)
         outcomes = await _done(operations, unit, dict(enumerate(works)))
         if failures := [outcome for outcome in outcomes.values() if isinstance(outcome, ProblemError)]:
             raise merged(failures)
-        if conclude:
-            await conclude(unit, list(outcomes.values()))
+        if bracket:
+            await bracket.end(unit, list(outcomes.values()))
         return list(outcomes.values())
 
     try:
@@ -73,28 +82,30 @@ async def each_by_itself(
     works: Sequence[Work | ProblemError],
     subject: Any = None,
     *,
-    conclude: Conclude | None = None,
+    bracket: Bracket | None = None,
     validate_only: bool = False,
 ) -> Sequence[Outcome]:
     """Do each of `works` whatever becomes of the others; the outcomes, as if done one after the other.
 
     They are tried in one transaction. What fails there is left out and the others are tried again; where that
-    takes too often, each goes by itself. With `conclude` it always is one transaction. Raises Unavailable.
+    takes too often, each goes by itself. With `bracket` it always is one transaction. Raises Unavailable.
     """
     deadline = time.monotonic() + operations.resource.timeout
     failed: dict[int, ProblemError] = {i: found for i, found in enumerate(works) if isinstance(found, ProblemError)}
-    if conclude or await atomicity_of(operations.collection) is Atomicity.TRANSACTIONS:
-        attempts = len(works) + 1 if conclude else MAX_ATTEMPTS
+    if bracket or await atomicity_of(operations.collection) is Atomicity.TRANSACTIONS:
+        attempts = len(works) + 1 if bracket else MAX_ATTEMPTS
         for _ in range(attempts):
             left = {
                 i: found for i, found in enumerate(works) if not isinstance(found, ProblemError) and i not in failed
             }
 
             async def work(unit: Unit, left: dict[int, Work] = left) -> Sequence[Outcome]:
+                if bracket:
+                    await bracket.begin(unit)
                 outcomes = failed | await _done(operations, unit, left)
                 ordered = [outcomes[index] for index in range(len(works))]
-                if conclude:
-                    await conclude(unit, ordered)
+                if bracket:
+                    await bracket.end(unit, ordered)
                 return ordered
 
             seconds = max(deadline - time.monotonic(), MIN_SECONDS)
@@ -103,7 +114,7 @@ async def each_by_itself(
             except ItemFailed as found:
                 failed[found.index] = _as_raised(found)
             except NotRecorded as found:
-                if conclude:
+                if bracket:
                     raise found.error from None
                 break
     return await _one_by_one(works, deadline, validate_only=validate_only)
