@@ -60,7 +60,7 @@ async def everything() -> list[Any]:
 
 @pytest.fixture
 async def client(any_database: Any) -> Any:
-    shelves = Resource(Shelf, key="name")
+    shelves = Resource(Shelf, name="shelves", key="name")
     parent = Parent(resource=shelves, field="shelf", stores="name", sequence="number")
     boxes = Resource(Box, key="number", parent=parent)
     rules = Rules()

@@ -53,7 +53,8 @@ class Repeats:
     def __init__(self, collection: Any, caller: Caller, subject: tuple[str, ...], body: bytes) -> None:
         self._documents = collection
         self._collection = collection.database[COLLECTION]
-        whose = {"subject": caller.actor.subject, "method": caller.actor.method, "scope": Encoder().encode(dict(caller.scope))}
+        scope = Encoder().encode(dict(caller.scope))
+        whose = {"subject": caller.actor.subject, "method": caller.actor.method, "scope": scope}
         self._id = _digest(bson.encode({**whose, "request": list(subject)}, codec_options=STANDARD))
         self._fingerprint = _digest(body)
 
