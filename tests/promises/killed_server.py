@@ -12,9 +12,25 @@ from beanie import init_beanie
 from fastapi import FastAPI
 from tests.promises.documents import Account
 
-from regesta import Hooks, crud_router
+from regesta import AuditEvent, Change, Hooks, crud_router, hookimpl
 from regesta.audit import AuditRecord, AuditTrail
 from regesta.store import open_store
+
+BEFORE, AFTER = "die-before-the-commit", "die-after-the-commit"
+
+
+class Dies:
+    """Kills its own process where the request's id says so."""
+
+    @hookimpl
+    def record_change(self, change: Change[Any]) -> None:
+        if change.caller.request_id == BEFORE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @hookimpl
+    def audit_event(self, event: AuditEvent) -> None:
+        if event.request_id == AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def serve(listener: socket.socket, uri: str, database: str) -> None:
@@ -22,8 +38,8 @@ async def serve(listener: socket.socket, uri: str, database: str) -> None:
     async with open_store(uri, database=database) as store:
         await init_beanie(store.database, document_models=[Account, AuditRecord], skip_indexes=True)
         app = FastAPI()
-        # Its key is the id: nothing but the Idempotency-Key tells two requests from one that was repeated.
-        app.include_router(crud_router(Account, key="id", hooks=Hooks(AuditTrail())))
+        # The key is the id, and no name is unique here: only the header tells a repetition from another request.
+        app.include_router(crud_router(Account, key="id", hooks=Hooks(AuditTrail(), Dies())))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         await server.serve(sockets=[listener])
 

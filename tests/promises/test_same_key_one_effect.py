@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from pymongo import MongoClient
+from tests.promises.killed_server import AFTER, BEFORE
 
 from regesta.store import LocalServer
 
@@ -40,13 +41,17 @@ class Killed:
         self.pid = self._next()
 
     def kill(self) -> None:
-        """With -9. What MongoDB does after a minute it is told to do at once: abort what nobody will commit."""
+        """With -9."""
         os.kill(self.pid, signal.SIGKILL)
+        self.revive()
+
+    def revive(self) -> None:
+        """What MongoDB does after a minute it is told to do at once: abort what nobody will commit."""
         self.pid = self._next()
         self._mongo.admin.command("killAllSessions", [])
 
-    def post(self, path: str, body: Any, key: str | None) -> httpx.Response:
-        headers = {"connection": "close"} | ({} if key is None else {"idempotency-key": key})
+    def post(self, path: str, body: Any, key: str | None, name: str = "request") -> httpx.Response:
+        headers = {"connection": "close", "x-request-id": name} | ({} if key is None else {"idempotency-key": key})
         return self._client.post(f"{self.url}{path}", json=body, headers=headers)
 
     def close(self) -> None:
@@ -133,7 +138,8 @@ def run(killed: Killed, *, keyed: bool) -> tuple[Counter[str], Counter[str], int
     dice, usual = random.Random(4), usual_time(killed)
     unanswered, differing = 0, 0
     for number in range(KILLS):
-        path, body = "/accounts", {"name": f"n{number}"}
+        path = "/accounts"
+        body: dict[str, Any] = {"name": f"n{number}"}
         if number % 3 == 2:
             path = "/accounts:batch"
             body = {"operations": [{"op": "create", "body": {"name": f"n{number}"}}]}
@@ -162,6 +168,25 @@ def test_one_document_one_event_and_the_same_answer(killed: Killed, record_prope
     record_property("summary", f"{KILLS} kills, {unanswered} after the commit and before the answer")  # type: ignore[operator]
 
 
-def test_control_without_the_key_there_are_two(killed: Killed) -> None:
-    documents, _, _, _ = run(killed, keyed=False)
-    assert max(documents.values()) == 2
+@pytest.mark.parametrize(
+    ("key", "death", "documents"),
+    [
+        pytest.param("k", AFTER, 1, id="after-the-commit"),
+        pytest.param("k", BEFORE, 1, id="before-the-commit"),
+        pytest.param(None, AFTER, 2, id="control-without-a-key"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/accounts", "/accounts:batch"])
+def test_a_server_that_dies_beside_its_commit(
+    killed: Killed, path: str, key: str | None, death: str, documents: int
+) -> None:
+    single = {"name": "a"}
+    body = single if path == "/accounts" else {"operations": [{"op": "create", "body": single}]}
+    with pytest.raises(httpx.TransportError):
+        killed.post(path, body, key, death)
+    killed.revive()
+    answers = [repeated(killed, path, body, key) for _ in range(2 if key else 1)]
+    assert all(answer.status_code in {200, 201} for answer in answers)
+    assert {answer.content for answer in answers} == {answers[0].content}
+    for collection in ("Account", "audit_events"):
+        assert killed.database[collection].count_documents({}) == documents
