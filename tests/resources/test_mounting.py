@@ -175,7 +175,7 @@ def test_openapi_of_two_mounts_has_distinct_operation_ids(same_router: bool) -> 
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids)), ids
     assert {path for path in schema["paths"] if path != "/own/{number}"} == {
-        f"/{mount}/books{one}" for mount in "ab" for one in ("", "/{book}")
+        f"/{mount}/books{one}" for mount in "ab" for one in ("", "/{book}", ":batch")
     }
     assert json.loads(json.dumps(schema)) == schema
 
@@ -185,7 +185,15 @@ def test_operation_ids_of_one_mount_are_plain() -> None:
     app.include_router(crud_router(Book), prefix="/api/v1")
     paths = app.openapi()["paths"]
     found = {operation["operationId"] for path in paths.values() for operation in path.values()}
-    assert found == {"list_books", "get_book", "create_book", "replace_book", "patch_book", "delete_book"}
+    assert found == {
+        "list_books",
+        "get_book",
+        "create_book",
+        "replace_book",
+        "patch_book",
+        "delete_book",
+        "batch_books",
+    }
 
 
 async def test_a_middleware_may_match_the_routes_itself(memory_database: Any) -> None:
