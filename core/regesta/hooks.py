@@ -8,7 +8,7 @@ import inspect
 import logging
 import typing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -23,6 +23,7 @@ logger = logging.getLogger("regesta.hooks")
 
 ENTRY_POINT_GROUP = "regesta"
 START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_commands"})
+RECORDING = frozenset({"record_change", "record_changes"})
 
 
 class HookFailed(ProblemError):
@@ -45,6 +46,11 @@ class Implementation:
         """Whether a change of this document is for it."""
         return self.document is None or issubclass(document, self.document)
 
+    @property
+    def may_read(self) -> bool:
+        """Whether it can ask the database: whose drivers are asynchronous."""
+        return inspect.iscoroutinefunction(inspect.unwrap(self.function))
+
     async def __call__(self, **offered: Any) -> Any:
         """Call it with those of the offered arguments that it takes."""
         result = self.function(**{name: offered[name] for name in self.arguments})
@@ -64,6 +70,7 @@ class Hooks:
         self._plugins: dict[str, Any] = {}
         self._versions: dict[str, str] = {}
         self._implementations: dict[str, tuple[Implementation, ...]] = {}
+        self._recorders: list[tuple[str, Implementation]] = []
         self.failures: Counter[tuple[str, str]] = Counter()
         for plugin in plugins:
             self.add(plugin)
@@ -96,7 +103,11 @@ class Hooks:
             raise PluginError(f"plugin {name!r} implements no hook: mark its functions with @hookimpl")
         self._plugins[name] = plugin
         self._versions[name] = version or getattr(plugin, "__version__", "")
+        if implementations.keys() >= RECORDING:
+            raise PluginError(f"plugin {name!r} implements record_change and record_changes: each change comes to both")
         for hook, implementation in implementations.items():
+            if hook in RECORDING:
+                self._recorders.append((hook, implementation))
             self._implementations[hook] = (*self._implementations.get(hook, ()), implementation)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -116,6 +127,14 @@ class Hooks:
         """Whether anything implements the hook (for changes of this document)."""
         found = self._implementations.get(hook, ())
         return bool(found) if document is None else any(i.concerns(document) for i in found)
+
+    def records(self, document: type) -> bool:
+        """Whether anything is to be written with a change of this document."""
+        return any(implementation.concerns(document) for _, implementation in self._recorders)
+
+    def may_read(self, hook: str, document: type) -> bool:
+        """Whether an implementation of the hook can see, for a change of this document, what the database has."""
+        return any(i.may_read and i.concerns(document) for i in self._implementations.get(hook, ()))
 
     def collect(self, hook: str, **offered: Any) -> list[tuple[str, Any]]:
         """Call a start-up hook; (plugin, result) of each. Raises PluginError naming the plugin that failed."""
@@ -138,6 +157,16 @@ class Hooks:
             for implementation in self._implementations.get(hook, ())
             if document is None or implementation.concerns(document)
         ]
+
+    async def record(self, changes: Sequence[Change[Any]], session: Any) -> None:
+        """Tell every plugin in order, by whichever of the two recording hooks it has; the first failure ends it."""
+        for hook, implementation in self._recorders:
+            concerned = [change for change in changes if implementation.concerns(change.document)]
+            if hook == "record_change":
+                for change in concerned:
+                    await _guarded(implementation, hook, {"change": change, "session": session})
+            elif concerned:
+                await _guarded(implementation, hook, {"changes": concerned, "session": session})
 
     async def validate(self, change: Change[Any]) -> None:
         """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
@@ -231,10 +260,11 @@ def _implementations(plugin: Any, name: str) -> Iterator[tuple[str, Implementati
 
 
 def _document_of(function: Callable[..., Any]) -> type | None:
-    """Book, where the argument `change` is annotated `Change[Book]`."""
+    """Book, where the argument `change` is annotated `Change[Book]`, or `changes` `Sequence[Change[Book]]`."""
     try:
-        annotation = typing.get_type_hints(function).get("change")
+        hints = typing.get_type_hints(function)
     except NameError:
         return None
-    arguments = typing.get_args(annotation)
+    several = typing.get_args(hints.get("changes")) or (None,)
+    arguments = typing.get_args(hints.get("change", several[0]))
     return arguments[0] if arguments and isinstance(arguments[0], type) and arguments[0] is not Any else None

@@ -5,7 +5,7 @@ names. A hook may take fewer arguments than are offered, and all but the start-u
 hook whose `change` argument is annotated `Change[Book]` is called for books only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -70,7 +70,16 @@ def validate_change(change: Change[Any]) -> None:
 def record_change(change: Change[Any], session: Any) -> None:
     """Inside the transaction, after the store: write what must stand or fall with the change.
 
-    `session` is None where the store has no transactions. A failure undoes the write: 503.
+    `session` is None where the store has no transactions. A failure undoes the write: 503. Of a batch it is
+    called for one change after the other; where that is too slow, implement `record_changes`.
+    """
+
+
+@hookspec
+def record_changes(changes: Sequence[Change[Any]], session: Any) -> None:
+    """As `record_change`, with all changes that are written together, in their order: one for a single write.
+
+    For plugins that write once for many. A plugin implements one of the two.
     """
 
 

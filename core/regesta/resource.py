@@ -31,12 +31,17 @@ class Operation(StrEnum):
     IMPORT = "import"
     FACETS = "facets"
     SCHEMA = "schema"
+    BATCH = "batch"
 
 
 READS = frozenset({Operation.LIST, Operation.GET, Operation.EXPORT, Operation.FACETS, Operation.SCHEMA})
 # Those that are about the whole collection, and named by its plural.
-COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA})
+COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA, Operation.BATCH})
 ALL_OPERATIONS = frozenset(Operation)
+# What a batch may consist of.
+IN_BATCHES = (Operation.CREATE, Operation.REPLACE, Operation.PATCH, Operation.DELETE)
+# A batch may have so many times the size of a single body.
+BATCH_BODIES = 16
 
 # These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
 NEGOTIATED: Mapping[Operation, Operation] = {Operation.EXPORT: Operation.LIST, Operation.IMPORT: Operation.CREATE}
@@ -113,7 +118,9 @@ class Resource(Generic[T]):
     page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
     require_if_match: writes without a precondition get 428.
     transactional: run each write in a transaction even where no hook asks for one.
-    max_body_size: bytes. timeout: seconds that an operation may take before 503.
+    max_batch: operations in one batch.
+    max_body_size: bytes; the body of a batch may have 16 times as many.
+    timeout: seconds that an operation may take before 503.
     secret: signs page tokens; where None, a key is derived from the collection's identity in the cluster.
     """
 
@@ -139,6 +146,7 @@ class Resource(Generic[T]):
     max_page_size: int = field(default=1000, kw_only=True)
     require_if_match: bool = field(default=False, kw_only=True)
     transactional: bool = field(default=False, kw_only=True)
+    max_batch: int = field(default=1000, kw_only=True)
     max_body_size: int = field(default=1024 * 1024, kw_only=True)
     timeout: float = field(default=10.0, kw_only=True)
     secret: str | None = field(default=None, kw_only=True)
@@ -208,6 +216,12 @@ class Resource(Generic[T]):
             return self.scope_fields
         return self.parent.resource.bound_scope
 
+    @cached_property
+    def in_batches(self) -> tuple[Operation, ...]:
+        """What a batch of this resource may consist of: nothing where it has no batches."""
+        offered = Operation.BATCH in self.operations
+        return tuple(operation for operation in IN_BATCHES if offered and operation in self.operations)
+
     def operation_id(self, operation: Operation) -> str:
         """`list_books`, `get_book`, ... or what the declaration says."""
         noun = self.name if operation in COLLECTIVE else self.singular
@@ -263,8 +277,8 @@ class Resource(Generic[T]):
     def _check_bounds(self) -> None:
         if not 1 <= self.page_size <= self.max_page_size:
             raise DeclarationError(f"{self._said()}: page_size must be between 1 and max_page_size")
-        if self.timeout <= 0 or self.max_body_size < 1:
-            raise DeclarationError(f"{self._said()}: timeout and max_body_size must be positive")
+        if self.timeout <= 0 or self.max_body_size < 1 or self.max_batch < 1:
+            raise DeclarationError(f"{self._said()}: timeout, max_batch and max_body_size must be positive")
 
 
 def _snake(name: str) -> str:

@@ -53,7 +53,7 @@ def _measure(options: argparse.Namespace, servers: Mapping[str, Server], databas
             # One application after the other within each round: a machine that slows down slows all of them.
             for app in (app for app in workload.apps if app in servers):
                 samples[workload.name, app].append(_run(workload, app, servers[app], pace, options.documents))
-                if workload is AUDITED:
+                if workload.collection == AUDITED.collection:
                     event_sizes[app] = audit_is_complete(app, database)
                 if workload.creates:
                     empty(workload, database)

@@ -28,6 +28,7 @@ class Workload:
     documents: int = 1
     collection: str = "items"
     apps: tuple[str, ...] = APPS
+    atomic: bool | None = None  # a batch that is, one that is not; None: no batch
 
     @property
     def creates(self) -> bool:
@@ -45,7 +46,23 @@ AUDITED = Workload(
     collection="audited_items",
     apps=("ours", "raw"),
 )
-WORKLOADS = (GET, LIST, CREATE, AUDITED)
+# As many creates as AUDITED does one by one at 16 connections, in one request at a time.
+BATCH, BATCH_EACH = (
+    Workload(
+        name,
+        title,
+        "POST",
+        "/audited-items:batch",
+        documents=1000,
+        collection="audited_items",
+        apps=("ours",),
+        atomic=atomic,
+    )
+    for name, title, atomic in (("batch", "batch of 1000", True), ("batch-each", "batch, not atomic", False))
+)
+WORKLOADS = (GET, LIST, CREATE, AUDITED, BATCH, BATCH_EACH)
+# Seconds in which a batch surely comes to its end.
+BATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,12 @@ def job(workload: Workload, port: int, pace: Pace, documents: int) -> Job:
     body = _template()
     # Applications may wrap a page or name the identifier differently; half the size is another answer.
     size = len(body) * workload.documents
+    in_batch = workload.atomic is not None
+    if in_batch:
+        creates = [
+            f'{{"op":"create","body":{body.replace("{key}", f"{{key}}-{n}")}}}' for n in range(workload.documents)
+        ]
+        body = f'{{"atomic":{str(workload.atomic).lower()},"operations":[{",".join(creates)}]}}'
     return Job(
         port=port,
         method=workload.method,
@@ -86,19 +109,19 @@ def job(workload: Workload, port: int, pace: Pace, documents: int) -> Job:
         body=body if workload.creates else "",
         keys=[KEY_FORMAT.format(number) for number in range(documents)] if "{key}" in workload.path else [""],
         new_keys=NEW_KEYS if workload.creates else "",
-        status=201 if workload.creates else 200,
+        status=201 if workload.creates and not in_batch else 200,
         min_bytes=size * 8 // 10,
         max_bytes=size * 15 // 10,
-        connections=pace.connections,
+        connections=1 if in_batch else pace.connections,
         warm_up=pace.warm_up,
-        seconds=pace.seconds,
+        seconds=max(pace.seconds, BATCH_SECONDS) if in_batch else pace.seconds,
     )
 
 
 def empty(workload: Workload, database: Database[dict[str, Any]]) -> None:
     """Delete what a run created, so that no application meets fuller collections than another."""
     database[workload.collection].delete_many({"sku": {"$lt": KEY_FORMAT.format(0)}})
-    if workload is AUDITED:
+    if workload.collection == AUDITED.collection:
         for name in _audit_collections(database):
             database[name].delete_many({})
 

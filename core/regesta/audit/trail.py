@@ -1,5 +1,6 @@
 """The audit trail: a plugin that writes one event per committed change, in the transaction of the change."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from regesta.audit.documents import AuditEventRead, AuditRecord, stored_event
@@ -38,6 +39,11 @@ class AuditTrail:
         return [audit_events]
 
     @hookimpl
-    async def record_change(self, change: Change[Any], session: Any) -> None:
-        """Insert the event with the change."""
-        await collection_of(AuditRecord).insert_one(stored_event(change.event), session=session)
+    async def record_changes(self, changes: Sequence[Change[Any]], session: Any) -> None:
+        """Insert the events with their changes, all at once."""
+        events = [stored_event(change.event) for change in changes]
+        collection = collection_of(AuditRecord)
+        if len(events) == 1:
+            await collection.insert_one(events[0], session=session)
+        else:
+            await collection.insert_many(events, session=session)

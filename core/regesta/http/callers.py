@@ -29,6 +29,11 @@ class Callers:
         hooks = operations.hooks
         self._asked = hooks if hooks.has("authorize") or hooks.has("scope_query") else None
 
+    @property
+    def asks(self) -> bool:
+        """Whether the caller depends on what is asked for."""
+        return self._asked is not None
+
     async def of(
         self, request: Request, operation: Operation | str, scope: Any, actor: Any, key: str | None = None
     ) -> Caller:

@@ -97,10 +97,10 @@ def described(operations: Operations[Any]) -> dict[str, Any]:
 
 
 def offered(operations: Operations[Any]) -> frozenset[Operation]:
-    """The operations that have a route: where there is nothing to count by, facets have none."""
+    """The operations that have a route: none for facets with nothing to count by, nor for a batch of nothing."""
     resource: Resource[Any] = operations.resource
-    without = frozenset() if operations.rules.facets else frozenset({Operation.FACETS})
-    return frozenset(map(Operation, resource.operations)) - without
+    without = {Operation.FACETS: not operations.rules.facets, Operation.BATCH: not resource.in_batches}
+    return frozenset(found for found in map(Operation, resource.operations) if not without.get(found))
 
 
 def _schemas(operations: Operations[Any]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from pydantic import BaseModel, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
 from regesta import errors
+from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
 from regesta.http.description import ResourceDescription
 from regesta.http.exports import EXPORT_CONTENT
 from regesta.http.facets import FacetCounts
+from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import MEDIA_TYPE, Problem
 from regesta.operations import Operations
@@ -22,6 +24,13 @@ Documented = type[BaseModel]
 
 ETAG_HEADER = {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}}
 LOCATION_HEADER = {"Location": {"description": "Where the new document is.", "schema": {"type": "string"}}}
+VALIDATED = "With `validate_only`: the document as it would be"
+REPLAYED_HEADER = {
+    "Idempotency-Replayed": {
+        "description": "`true` where the answer was given before, to the same Idempotency-Key.",
+        "schema": {"const": "true"},
+    }
+}
 LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', "schema": {"type": "string"}}}
 
 READ_ERRORS: tuple[type[errors.ProblemError], ...] = (errors.Malformed, errors.Invalid, errors.Unavailable)
@@ -62,6 +71,8 @@ class Documentation:
         self.create = documented(f"{name}Create", json_schemas.create_schema(codec))
         self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec))
         self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec))
+        self.batch = documented(f"{name}Batch", batch_schema(operations))
+        self.results = documented(f"{name}BatchResults", results_schema(json_schemas.read_schema(codec)))
         self.page = _page_model(f"{name}Page", self.read)
 
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
@@ -80,7 +91,8 @@ class Documentation:
         if operation is Operation.LIST and Operation.EXPORT in offered:
             success[200]["content"] = EXPORT_CONTENT
         if operation is Operation.CREATE and Operation.IMPORT in offered:
-            success[200] = IMPORT_ANSWER
+            said = f"{success[200]['description']}. {IMPORT_ANSWER['description']}"
+            success[200] |= {"description": said, "content": IMPORT_ANSWER["content"]}
         if operation in (Operation.GET, Operation.LIST) and self._operations.rules.expandable:
             success[200] |= {"description": f"{success[200]['description']}. With `expand`, references are objects."}
         return success | problems
@@ -114,10 +126,10 @@ def request_body(operation: Operation, resource: Resource[Any]) -> dict[str, Any
     """What FastAPI does not say of the body by itself."""
     if operation is Operation.CREATE and Operation.IMPORT in resource.operations:
         return {"required": True, "content": IMPORT_BODY}
-    if operation in (Operation.CREATE, Operation.REPLACE):
+    if operation in (Operation.CREATE, Operation.REPLACE, Operation.BATCH):
         return {"required": True}
     if operation is Operation.PATCH:
-        return {"required": True, "content": {"application/json-patch+json": {"schema": _JSON_PATCH}}}
+        return {"required": True, "content": {"application/json-patch+json": {"schema": JSON_PATCH}}}
     return {}
 
 
@@ -127,7 +139,8 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
     return {
         Operation.LIST: (*READ_ERRORS, *above),
         Operation.GET: (*READ_ERRORS, *CHANGE_ERRORS),
-        Operation.CREATE: (*BODY_ERRORS, *above, errors.PreconditionFailed),
+        Operation.CREATE: (*BODY_ERRORS, *above, errors.PreconditionFailed, errors.Unsupported),
+        Operation.BATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded, errors.Unsupported),
         Operation.REPLACE: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.PATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.DELETE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
@@ -139,6 +152,7 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
 def _success(operation: Operation, models: Documentation) -> dict[int | str, dict[str, Any]]:
     one = {"model": models.read, "headers": ETAG_HEADER}
     created = {**one, "description": "Created", "headers": {**ETAG_HEADER, **LOCATION_HEADER}}
+    once = {**created, "headers": {**ETAG_HEADER, **LOCATION_HEADER, **REPLAYED_HEADER}}
     changed = {**one, "description": "The document as it is now"}
     answers: dict[Operation, dict[int | str, dict[str, Any]]] = {
         Operation.LIST: {200: {"model": models.page, "description": "A page", "headers": LINK_HEADER}},
@@ -146,7 +160,14 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
             200: {**one, "description": "The document"},
             304: {"description": "The client has this revision", "headers": ETAG_HEADER},
         },
-        Operation.CREATE: {201: created},
+        Operation.CREATE: {200: {**one, "description": VALIDATED, "headers": {}}, 201: once},
+        Operation.BATCH: {
+            200: {
+                "model": models.results,
+                "description": "What became of each operation, in order",
+                "headers": REPLAYED_HEADER,
+            }
+        },
         Operation.REPLACE: {200: changed, 201: created},
         Operation.PATCH: {200: changed},
         Operation.DELETE: {204: {"description": "Deleted"}},
@@ -168,7 +189,9 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
     if operation is Operation.LIST:
         return [header("Prefer", "`count=exact` or `count=estimated` adds `total` (RFC 7240).", {"type": "string"})]
     none_match = header("If-None-Match", "ETags the document must not have, or `*`.", tags)
-    if operation in (Operation.CREATE, Operation.FACETS):
+    if operation in (Operation.CREATE, Operation.BATCH):
+        return [IDEMPOTENCY_KEY]
+    if operation is Operation.FACETS:
         return []
     required = demand and operation not in READS
     return [header("If-Match", "ETags of the revision that is meant, or `*`.", tags, required=required), none_match]
@@ -187,50 +210,3 @@ def _page_model(name: str, read: Documented) -> Documented:
 
 
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
-_POINTER = {"type": "string", "pattern": r"^(/([^~\u0000]|~[01])*)+$", "description": "A JSON Pointer (RFC 6901)."}
-_SCALAR = {
-    "anyOf": [
-        json_schemas.TEXT,
-        {"type": "integer", **json_schemas.INT64},
-        {"type": "number", "minimum": -1e300, "maximum": 1e300},
-        {"type": "boolean"},
-        {"type": "null"},
-    ]
-}
-_KEYS = {"pattern": json_schemas.FREE_KEYS}
-# A JSON value that can be stored, as far as a schema that does not refer to itself can say.
-_VALUE = {
-    "anyOf": [
-        *_SCALAR["anyOf"],
-        {"type": "array", "items": _SCALAR},
-        {"type": "object", "additionalProperties": _SCALAR, "propertyNames": _KEYS},
-    ]
-}
-_OTHERS = {"additionalProperties": _SCALAR, "propertyNames": _KEYS}
-_JSON_PATCH: dict[str, Any] = {
-    "title": "JsonPatch",
-    "description": "A JSON Patch (RFC 6902).",
-    "type": "array",
-    "items": {
-        "anyOf": [
-            {
-                "type": "object",
-                "required": ["op", "path", "value"],
-                "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": _POINTER, "value": _VALUE},
-                **_OTHERS,
-            },
-            {
-                "type": "object",
-                "required": ["op", "path"],
-                "properties": {"op": {"const": "remove"}, "path": _POINTER},
-                **_OTHERS,
-            },
-            {
-                "type": "object",
-                "required": ["op", "path", "from"],
-                "properties": {"op": {"enum": ["move", "copy"]}, "path": _POINTER, "from": _POINTER},
-                **_OTHERS,
-            },
-        ]
-    },
-}

@@ -1,6 +1,6 @@
 """The generated endpoints of one resource: from a request to the operations and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location
 from regesta.http.accept import form_of
+from regesta.http.batch import Batch
 from regesta.http.callers import Callers
 from regesta.http.description import Description
 from regesta.http.expansion import Asked, Expander
@@ -28,10 +29,14 @@ from regesta.http.headers import (
     media_type_of,
     precondition_of,
 )
+from regesta.http.idempotency import answer_once, idempotency_key_of
 from regesta.http.imports import Imports, is_import
+from regesta.http.methods import VALIDATE_ONLY
+from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, select, selection_of
-from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
+from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, Written, etag_of
 from regesta.operations.actions import REPLACED
+from regesta.operations.repeats import Answer, Repeats
 from regesta.query import Parameter, flag, parse_parameters
 from regesta.resource import Operation
 from regesta.schemas import dumps, read_json
@@ -45,28 +50,31 @@ class Endpoints(Generic[T]):
     def __init__(self, operations: Operations[T]) -> None:
         self.operations = operations
         self.resource = operations.resource
-        self._callers = Callers(operations)
+        self.callers = Callers(operations)
         self._names = path_names(operations)
         offered = self.resource.operations
         self._exports = (
-            Exports(operations, self._callers, self._keys, self._selection) if Operation.EXPORT in offered else None
+            Exports(operations, self.callers, self.keys, self._selection) if Operation.EXPORT in offered else None
         )
         self._imports = (
-            Imports(operations, self._callers, self._keys, self._check_scope) if Operation.IMPORT in offered else None
+            Imports(operations, self.callers, self.keys, self.check_scope) if Operation.IMPORT in offered else None
         )
-        self.create_parameters: dict[str, Parameter] = self._imports.parameters if self._imports else {}
-        self.facets = Facets(operations, self._callers, self._keys).endpoint
-        self.schema = Description(operations, self._callers).endpoint
+        self.facets = Facets(operations, self.callers, self.keys).endpoint
+        self.schema = Description(operations, self.callers).endpoint
         self._expander = Expander(operations)
         self.get_parameters = operations.rules.get_parameters
+        self.patch_parameters = {"validate_only": VALIDATE_ONLY}
+        self.create_parameters = self.patch_parameters | (self._imports.parameters if self._imports else {})
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
             {"allow_missing": flag("Create the document where it is missing.")} if chosen else {}
-        )
+        ) | self.patch_parameters
         self.delete_parameters: dict[str, Parameter] = (
             {"cascade": flag("Delete everything below it as well, in one transaction.")} if operations.children else {}
-        )
+        ) | self.patch_parameters
+        batch = Batch(self)
+        self.batch, self.batch_parameters = batch.endpoint, self.patch_parameters
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A page; or everything, in a form of which there are no pages."""
@@ -74,8 +82,8 @@ class Endpoints(Generic[T]):
         if self._exports and (form := form_of(request)):
             return await self._exports.answer(request, form, scope, actor)
         query = self.operations.rules.parse(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.LIST, scope, actor)
-        page = await self.operations.page(caller, self._keys(request), query, count_of(request))
+        caller = await self.callers.of(request, Operation.LIST, scope, actor)
+        page = await self.operations.page(caller, self.keys(request), query, count_of(request))
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = (
             page.into_wires()
@@ -98,8 +106,8 @@ class Endpoints(Generic[T]):
         """One document; 304 where the client has it. With `expand` there is no ETag, and conditions say nothing."""
         check_path(request)
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.
@@ -120,24 +128,41 @@ class Endpoints(Generic[T]):
         check_path(request)
         if self._imports and is_import(request):
             return await self._imports.answer(request, scope, actor)
-        parse_parameters(request.scope["query_string"], {})
+        dry = self.validate_only(request)
         condition = precondition_of(request)
         condition.check(None)
-        caller = await self._callers.of(request, Operation.CREATE, scope, actor)
+        caller = await self.callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._body(request, caller)
         build = self.operations.bodies.builder(body, tree)
-        written = await self.operations.create(caller, self._keys(request), build)
-        return self._written(request, written)
+        if not dry and (repeats := self.repeats(request, caller, body)):
+            return await self._create_once(request, caller, build, repeats)
+        written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
+        return self._written(request, written, dry=dry)
+
+    async def _create_once(
+        self, request: Request, caller: Caller, build: Callable[[], T], repeats: Repeats
+    ) -> Response:
+        keys = self.keys(request)
+
+        async def work(unit: Unit) -> Answer:
+            await repeats.begin(unit)
+            written = await self.operations.create(caller, keys, build, unit)
+            answer = self._answer(request, written)
+            await repeats.keep(unit, answer)
+            return answer
+
+        return await answer_once(repeats, self.resource.timeout, lambda _: self.operations.run(work, keys or None))
 
     async def replace(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The whole document anew; what clients cannot see stays where they do not send it."""
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.replace_parameters)
+        dry = parameters.get("validate_only", False)
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
         _, tree = await self._body(request, caller)
         bodies = self.operations.bodies
         tree = bodies.with_key(tree, keys[-1])
@@ -148,25 +173,27 @@ class Endpoints(Generic[T]):
             condition=condition,
             events=REPLACED,
             otherwise=bodies.builder(dumps(tree), tree) if parameters.get("allow_missing") else None,
+            validate_only=dry,
         )
-        return self._written(request, written)
+        return self._written(request, written, dry=dry)
 
     async def patch(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Some fields, by JSON Merge Patch or JSON Patch."""
         check_path(request)
-        parse_parameters(request.scope["query_string"], {})
+        dry = self.validate_only(request)
         media_type = media_type_of(request, MERGE_PATCH, JSON_PATCH)
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.PATCH, scope, actor, keys[-1])
         tree = read_json(await body_of(request, self.resource.max_body_size))
         bodies = self.operations.bodies
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.hidden_names)
-        self._check_scope(caller, patch.touched())
-        written = await self.operations.update(caller, keys, bodies.patched(patch), condition=condition)
-        return self._written(request, written)
+        self.check_scope(caller, patch.touched())
+        edit = bodies.patched(patch)
+        written = await self.operations.update(caller, keys, edit, condition=condition, validate_only=dry)
+        return self._written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document away."""
@@ -175,9 +202,10 @@ class Endpoints(Generic[T]):
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
-        await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.DELETE, scope, actor, keys[-1])
+        cascade, dry = parameters.get("cascade", False), parameters.get("validate_only", False)
+        await self.operations.delete(caller, keys, condition=condition, cascade=cascade, validate_only=dry)
         return Response(status_code=204)
 
     def _selection(self, fields: Sequence[str]) -> Selection:
@@ -185,7 +213,8 @@ class Endpoints(Generic[T]):
         key = self.operations.addresses.key_field
         return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
 
-    def _keys(self, request: Request) -> tuple[str, ...]:
+    def keys(self, request: Request) -> tuple[str, ...]:
+        """The keys in the path."""
         found: Mapping[str, str] = request.path_params
         return tuple(found[name] for name in self._names if name in found)
 
@@ -193,11 +222,11 @@ class Endpoints(Generic[T]):
         media_type_of(request, JSON)
         body = await body_of(request, self.resource.max_body_size)
         tree = self.operations.bodies.checked(read_json(body))
-        self._check_scope(caller, [(name, ("body", name)) for name in tree])
+        self.check_scope(caller, [(name, ("body", name)) for name in tree])
         return body, tree
 
-    def _check_scope(self, caller: Caller, sent: Sequence[tuple[str, Location]] | Any) -> None:
-        """Fields that the scope sets are the server's, even where the document does not mark them so."""
+    def check_scope(self, caller: Caller, sent: Sequence[tuple[str, Location]] | Any) -> None:
+        """Raises Invalid for fields that the scope sets: they are the server's, even where no marker says so."""
         if not caller.scope:
             return
         codec = self.operations.codec
@@ -210,39 +239,38 @@ class Endpoints(Generic[T]):
         if issues:
             raise Invalid.of(issues)
 
-    def _written(self, request: Request, written: Written[T] | Stored[T]) -> Response:
+    def validate_only(self, request: Request) -> bool:
+        """The parameter of that name, and no other."""
+        query: bytes = request.scope["query_string"]
+        return bool(query and parse_parameters(query, self.patch_parameters).get("validate_only"))
+
+    def repeats(self, request: Request, caller: Caller, body: bytes) -> Repeats | None:
+        """Where an Idempotency-Key was sent: what makes the request's effect one. Raises Malformed."""
+        key = idempotency_key_of(request)
+        if key is None:
+            return None
+        subject = (self.resource.name, request.method, request.scope["path"], key)
+        return Repeats(self.operations.collection, caller, subject, body)
+
+    def _written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
+        if dry:
+            return JsonResponse(dumps(written.codec.wire(written.raw)))
+        answer = self._answer(request, written)
+        return JsonResponse(answer.body, answer.status, answer.headers)
+
+    def _answer(self, request: Request, written: Written[T]) -> Answer:
         headers = {"ETag": quoted(written.etag)}
-        created = isinstance(written, Written) and written.created
-        if created:
+        if written.created:
             path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
             key = quote(written.key, safe="")
             headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
-        return JsonResponse(dumps(written.codec.wire(written.raw)), 201 if created else 200, headers)
-
-
-class JsonResponse(Response):
-    """JSON that is already bytes, with few headers: `init_headers` of Starlette looks for what is never there."""
-
-    def __init__(self, content: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        self.status_code = status_code
-        self.background = None
-        self.body = content
-        self.raw_headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
-            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()],
-        ]
+        return Answer(201 if written.created else 200, headers, dumps(written.codec.wire(written.raw)))
 
 
 def path_names(operations: Operations[Any]) -> tuple[str, ...]:
     """The path parameters on the way to one document: `("model", "version")`."""
     above = path_names(operations.parent) if isinstance(operations.parent, Operations) else ()
     return (*above, operations.resource.singular.replace("-", "_"))
-
-
-def quoted(etag: str) -> str:
-    """An entity tag as HTTP writes it."""
-    return f'"{etag}"'
 
 
 def _next_link(request: Request, token: str) -> dict[str, str]:

@@ -34,16 +34,27 @@ def precondition_of(request: Request) -> Precondition:
     if not has_condition(request):
         return NO_CONDITION
     if_match, if_none_match = tags_of(request, "if-match"), tags_of(request, "if-none-match")
-    strong = frozenset(tag if tag.startswith("W/") else opaque(tag) for tag in if_match)
-    return Precondition(strong, frozenset(opaque(tag) for tag in if_none_match))
+    return Precondition(_strong(if_match), frozenset(opaque(tag) for tag in if_none_match))
+
+
+def if_match_of(text: str) -> Precondition:
+    """`If-Match` as a value of its own. Raises Malformed."""
+    return Precondition(_strong(tags_in(text, "if_match")))
+
+
+def _strong(tags: frozenset[str]) -> frozenset[str]:
+    """Tags for the strong comparison: a weak one keeps its mark, and so is equal to none."""
+    return frozenset(tag if tag.startswith("W/") else opaque(tag) for tag in tags)
 
 
 def tags_of(request: Request, header: str) -> frozenset[str]:
     """The entity tags of a header as they stand there, or `*`. Raises Malformed (RFC 9110, 8.8.3)."""
     lines = request.headers.getlist(header)
-    if not lines:
-        return frozenset()
-    text = ",".join(lines)
+    return tags_in(",".join(lines), header) if lines else frozenset()
+
+
+def tags_in(text: str, header: str) -> frozenset[str]:
+    """The entity tags in a header's value, or `*`. Raises Malformed."""
     if text.strip() == "*":
         return frozenset("*")
     if not _TAGS.match(text):

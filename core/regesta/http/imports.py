@@ -12,11 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regesta.change import Caller
-from regesta.errors import Duplicate, Location, ProblemError, TooLarge
+from regesta.errors import Duplicate, Invalid, Issue, Location, ProblemError, TooLarge
 from regesta.http.accept import Form
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, media_type_of, precondition_of
+from regesta.http.idempotency import idempotency_key_of
 from regesta.http.lines import Line, Lines
+from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
 from regesta.http.problems import problem_body
 from regesta.operations import Operations, Written, bounded
@@ -102,6 +104,7 @@ class _Run:
     caller: Caller
     parents: tuple[str, ...]
     on_conflict: OnConflict
+    validate_only: bool
     summary: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("created", "replaced", "skipped", "failed"), 0)
     )
@@ -123,18 +126,23 @@ class Imports(Generic[T]):
         self._keys = keys
         self._check_scope = check_scope
         self.parameters = {"on_conflict": conflict_parameter(operations.resource)}
+        self._allowed = self.parameters | {"validate_only": VALIDATE_ONLY}
 
     async def answer(self, request: Request, scope: Any, actor: Any) -> Response:
         """One result for each line, written while the body is still read; what the lines say is never the status."""
-        parameters = parse_parameters(request.scope["query_string"], self.parameters)
+        parameters = parse_parameters(request.scope["query_string"], self._allowed)
         precondition_of(request).check(None)
+        if idempotency_key_of(request) is not None:
+            said = "is not for imports, which are not kept: repeat one with ?on_conflict=skip"
+            raise Invalid.of([Issue(("header", "Idempotency-Key"), said, "not_for_imports")])
         media_type_of(request, *NDJSON)
         caller = await self._callers.of(request, Operation.IMPORT, scope, actor)
         parents = self._keys(request)
         async with bounded(self._resource.timeout):
             await self._operations.parent_value(caller, parents)
         on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
-        return _Answer(self, _Run(request, scope, actor, caller, parents, on_conflict))
+        dry = parameters.get("validate_only", False)
+        return _Answer(self, _Run(request, scope, actor, caller, parents, on_conflict, dry))
 
     async def run(self, run: _Run, outbox: Outbox) -> None:
         """Read the body to its end and write its lines. Raises ClientDisconnect where it is cut."""
@@ -178,7 +186,9 @@ class Imports(Generic[T]):
         if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
             written = await self._replaced(run, tree, key)
             return written, "created" if written.created else "replaced"
-        return await self._operations.create(run.caller, run.parents, bodies.builder(line.text, tree)), "created"
+        build = bodies.builder(line.text, tree)
+        written = await self._operations.create(run.caller, run.parents, build, validate_only=run.validate_only)
+        return written, "created"
 
     async def _replaced(self, run: _Run, tree: dict[str, Any], key: str) -> Written[T]:
         """As PUT with `allow_missing` does it, after asking whether the caller may replace this one."""
@@ -193,6 +203,7 @@ class Imports(Generic[T]):
             bodies.replacement(whole),
             events=REPLACED,
             otherwise=bodies.builder(dumps(whole), whole),
+            validate_only=run.validate_only,
         )
 
     @property

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regesta.query import flag
 from regesta.resource import Operation
+
+VALIDATE_ONLY = flag("Do everything but the write, and answer what it would leave (AIP-163).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +32,5 @@ METHODS: Mapping[Operation, Method] = {
     Operation.DELETE: Method("DELETE"),
     Operation.FACETS: Method("GET", on_collection=True, suffix=":facets"),
     Operation.SCHEMA: Method("GET", on_collection=True, suffix=":schema"),
+    Operation.BATCH: Method("POST", on_collection=True, suffix=":batch"),
 }

@@ -46,8 +46,12 @@ class Problem(BaseModel):
 
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer that says what was wrong."""
-    body = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
-    return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
+    return Response(orjson.dumps(problem_of(error, instance)), error.status, error.headers, MEDIA_TYPE)
+
+
+def problem_of(error: ProblemError, instance: str) -> dict[str, Any]:
+    """The same as a value, for an answer that holds several."""
+    return problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
 
 
 def problem_body(

@@ -45,6 +45,7 @@ class ResourceOptions(TypedDict, total=False):
     max_page_size: int
     require_if_match: bool
     transactional: bool
+    max_batch: int
     max_body_size: int
     timeout: float
     secret: str | None
@@ -136,9 +137,15 @@ def _route(
         tags=list(resource.tags or [resource.name]),
         status_code=success,
         responses=shown.responses(operation),
-        dependencies=[*resource.dependencies, *resource.operation_dependencies.get(operation, ())],
+        dependencies=[*resource.dependencies, *_own_dependencies(resource, operation)],
         openapi_extra=extra,
     )
+
+
+def _own_dependencies(resource: Resource[Any], operation: Operation) -> list[Any]:
+    """Of this operation; of a batch also those of all that may be in it."""
+    within = resource.in_batches if operation is Operation.BATCH else ()
+    return [found for one in (operation, *within) for found in resource.operation_dependencies.get(one, ())]
 
 
 def _head(route: ResourceRoute) -> ResourceRoute:
@@ -175,6 +182,7 @@ def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.
         Operation.CREATE: shown.create,
         Operation.REPLACE: shown.replace,
         Operation.PATCH: shown.patch,
+        Operation.BATCH: shown.batch,
     }.get(operation)
     if model is None:
         return []
@@ -193,6 +201,8 @@ def _query_parameters(
     known = {
         Operation.GET: endpoints.get_parameters,
         Operation.CREATE: endpoints.create_parameters,
+        Operation.PATCH: endpoints.patch_parameters,
+        Operation.BATCH: endpoints.batch_parameters,
         Operation.REPLACE: endpoints.replace_parameters,
         Operation.DELETE: endpoints.delete_parameters,
     }.get(operation, {})

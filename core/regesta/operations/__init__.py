@@ -1,5 +1,7 @@
 """The whole way of a read and of a write, free of HTTP."""
 
+from regesta.operations.batches import Work, all_or_nothing, each_by_itself
+from regesta.operations.creates import Written
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.facets import Facet, facets
@@ -7,7 +9,7 @@ from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.reads import Count, Page, Stored
 from regesta.operations.registry import Registry
 from regesta.operations.unit import Unit
-from regesta.operations.writes import Operations, Written
+from regesta.operations.writes import Operations
 
 __all__ = [
     "NO_CONDITION",
@@ -22,8 +24,11 @@ __all__ = [
     "Registry",
     "Stored",
     "Unit",
+    "Work",
     "Written",
+    "all_or_nothing",
     "bounded",
+    "each_by_itself",
     "etag_of",
     "facets",
 ]

@@ -1,5 +1,6 @@
 """Beanie's own event actions (`@before_event`, `@after_event`), run through its registry."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 
 from beanie import Document
@@ -24,6 +25,17 @@ async def run_after(document: Document, events: Iterable[EventTypes]) -> bool:
 def has_after(document: type[Document], events: Sequence[EventTypes]) -> bool:
     """Whether anything would run after."""
     return any(ActionRegistry.get_action_list(document, event, ActionDirections.AFTER) for event in events)
+
+
+def has_before(document: type[Document], events: Sequence[EventTypes]) -> bool:
+    """Whether anything would run before."""
+    return any(ActionRegistry.get_action_list(document, event, ActionDirections.BEFORE) for event in events)
+
+
+def may_read(document: type[Document], events: Sequence[EventTypes]) -> bool:
+    """Whether a "before" action can ask the database: whose drivers are asynchronous."""
+    found = (ActionRegistry.get_action_list(document, event, ActionDirections.BEFORE) for event in events)
+    return any(inspect.iscoroutinefunction(inspect.unwrap(action)) for actions in found for action in actions)
 
 
 async def _run(document: Document, events: Iterable[EventTypes], direction: ActionDirections) -> bool:

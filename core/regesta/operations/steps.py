@@ -10,7 +10,7 @@ from uuid import uuid4
 import bson
 from beanie import Document
 from beanie.odm.actions import EventTypes
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from regesta.change import Change
 from regesta.errors import ProblemError, TooLarge, Unavailable
@@ -18,8 +18,9 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.etags import STANDARD
 from regesta.operations.events import event_of
+from regesta.operations.pending import ItemFailed, NotRecorded, first_failure
 from regesta.operations.reads import Reads
-from regesta.operations.refusals import MAX_DOCUMENT, UNSTORABLE, too_large, unstorable
+from regesta.operations.refusals import MAX_DOCUMENT, TOO_LARGE, UNSTORABLE, duplicate, too_large, unstorable
 from regesta.operations.unit import Unit
 from regesta.resource import Resource
 from regesta.store import Atomicity, atomicity_of, unavailable
@@ -58,11 +59,12 @@ class ChangeSteps(Reads[T]):
 
     async def _prepared(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> Any:
         """Let hooks and Beanie's "before" actions fill the change, then validate it again if any did."""
+        await self._send_for_readers(change, unit, events)
         changed = self.hooks.has("prepare_change", change.document)
         if changed:
             await unit.hook(self.hooks.call("prepare_change", document=change.document, change=change))
         subject = change.after if change.after is not None else change.before
-        if subject is not None:
+        if subject is not None and actions.has_before(type(subject), events):
             changed |= await unit.hook(actions.run_before(subject, events))
         if changed and change.after is not None:
             change.after = self.codec.validate_again(change.after)
@@ -78,18 +80,23 @@ class ChangeSteps(Reads[T]):
     ) -> str:
         """Let hooks write with the change; the new document's entity tag, "" where nobody asked for it."""
         change.describe = lambda: event_of(change, self.codec_for(before or after or {}), before, after)
-        if not self.hooks.has("record_change", change.document):
+        if unit.validate_only or not self.hooks.records(change.document):
             return ""
+        if unit.pending is not None:
+            unit.pending.changes.append(change)
+            return ""
+        await self._record_all([change], unit)
+        return change.event.revision_after or ""
+
+    async def _record_all(self, changes: Sequence[Change[Any]], unit: Unit) -> None:
         try:
-            await unit.hook(
-                self.hooks.call("record_change", document=change.document, change=change, session=unit.session)
-            )
+            await unit.hook(self.hooks.record(changes, unit.session))
         except PyMongoError as error:
             if error.has_error_label("TransientTransactionError") or unavailable(error):
                 raise
             if "too large" in str(error):
                 raise too_large() from error
-            logger.exception("record_change failed for %s %s", change.resource, change.key)
+            logger.exception("recording failed for %s %s", changes[0].resource, changes[0].key)
             raise Unavailable("the change could not be recorded; nothing was written", code="NOT_RECORDED") from error
         except UNSTORABLE as error:
             raise unstorable(error) from error
@@ -97,7 +104,50 @@ class ChangeSteps(Reads[T]):
             raise
         except ProblemError as error:
             raise Unavailable("the change could not be recorded; nothing was written", code="NOT_RECORDED") from error
-        return change.event.revision_after or ""
+
+    # what many writes hold back
+
+    async def send(self, unit: Unit) -> None:
+        """Send all that the unit holds back. Raises ItemFailed, or NotRecorded."""
+        if unit.pending is None:
+            return
+        await self._send_inserts(unit)
+        await unit.pending.numbers.store(self.collection, unit.session)
+        if changes := unit.pending.taken_changes():
+            try:
+                await self._record_all(changes, unit)
+            except ProblemError as error:
+                raise NotRecorded(error) from error
+
+    async def _send_inserts(self, unit: Unit) -> None:
+        """Before anything is looked for, which may be one of them."""
+        if unit.pending is None or not (inserts := unit.pending.taken_inserts()):
+            return
+        try:
+            await self.collection.insert_many([insert.raw for insert in inserts], session=unit.session)
+        except BulkWriteError as error:
+            position, refused = first_failure(error)
+            insert = inserts[position]
+            raise ItemFailed(insert.index, self._refusal(refused, insert.scope)) from None
+
+    def _refusal(self, error: Exception, scope: Mapping[str, Any]) -> Exception:
+        """What MongoDB's or BSON's refusal of a document means to a client; other errors as they are."""
+        if isinstance(error, DuplicateKeyError):
+            return duplicate(error, self.codec, self.resource, scope)
+        if isinstance(error, UNSTORABLE):
+            return unstorable(error)
+        if isinstance(error, OperationFailure) and error.code in TOO_LARGE:
+            return too_large()
+        return error
+
+    async def _send_for_readers(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> None:
+        """Send what is held back where a hook may look for it. Those that are not `async` cannot."""
+        if unit.pending is not None and (
+            self.hooks.may_read("prepare_change", change.document)
+            or self.hooks.may_read("validate_change", change.document)
+            or actions.may_read(change.document, events)
+        ):
+            await self.send(unit)
 
     def _announce(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> None:
         """What happens after the commit: Beanie's "after" actions, then observers. Neither can fail the write."""

@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from regesta.operations.deadlines import bounded
+from regesta.operations.pending import Pending
 from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of
 
 R = TypeVar("R")
@@ -59,11 +60,26 @@ class Interrupt:
 
 @dataclass(slots=True)
 class Unit:
-    """One attempt of a unit of work. `session` is None where the store has no transactions."""
+    """One attempt of a unit of work. `session` is None where the store has no transactions.
+
+    `pending` is there where many writes are sent together. With `validate_only` nothing of it will stand.
+    """
 
     session: Any = None
     interrupt: Interrupt | None = None
     after_commit: list[AfterCommit] = field(default_factory=list)
+    pending: Pending | None = None
+    validate_only: bool = False
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what is written could not be undone, but must not stand."""
+        return self.validate_only and self.session is None
+
+    def changes_something(self) -> None:
+        """Another write is about to be sent: from here on only an abort undoes what this one did."""
+        if self.pending is not None:
+            self.pending.effects += 1
 
     async def hook(self, hook: Coroutine[Any, Any, R]) -> R:
         """Await a hook: the only part of a transaction that may be cancelled."""
@@ -93,6 +109,24 @@ async def run_unit(
         # It came when the commit was on its way, and was kept back until that was known.
         raise asyncio.CancelledError
     return result
+
+
+class _Rehearsed(Exception):
+    """Ends a unit that must not stand, with what came of it."""
+
+
+async def rehearse(collection: Any, work: Callable[[Unit], Awaitable[R]], seconds: float) -> R:
+    """Do `work` and undo it; on a store without transactions it is told not to write."""
+    results: list[R] = []
+
+    async def undone(unit: Unit) -> None:
+        unit.validate_only = True
+        results.append(await work(unit))
+        raise _Rehearsed
+
+    with suppress(_Rehearsed):
+        await run_unit(collection, undone, transactional=True, seconds=seconds)
+    return results[-1]
 
 
 async def _attempts(

@@ -1,53 +1,37 @@
-"""Writing: the whole way of a change, readable top to bottom in `_create`, `_update` and `_delete`.
+"""Writing: the whole way of a change, readable top to bottom in `_create` (creates.py), `_update` and `_delete`.
 
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from beanie import Document, PydanticObjectId
+from beanie import Document
 from beanie.odm.actions import EventTypes
 from bson import Binary
-from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from regesta.change import Action, Caller, Change
 from regesta.errors import Conflict, Invalid, Issue
 from regesta.hooks import Hooks
 from regesta.operations import actions, sequences
 from regesta.operations.bodies import Bodies
+from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.reads import Stored
-from regesta.operations.refusals import TOO_LARGE, UNSTORABLE, duplicate, too_large, unstorable
-from regesta.operations.steps import ChangeSteps
+from regesta.operations.rehearsals import refuse_taken, updated
 from regesta.operations.turns import Turns
-from regesta.operations.unit import LostRace, Unit, run_unit
+from regesta.operations.unit import LostRace, Unit, rehearse, run_unit
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
 R = TypeVar("R")
 
-Build = Callable[[], T]
 Edit = Callable[[Stored[T], T], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Written(Stored[T]):
-    """A stored document after a write; `created` where it was not there before."""
-
-    created: bool = False
-    tag: str = ""
-
-    @property
-    def etag(self) -> str:
-        """Its entity tag, without quotes; not computed again where the audit event has it."""
-        return self.tag or etag_of(self.raw)
-
-
-class Operations(ChangeSteps[T]):
+class Operations(Creates[T]):
     """Everything that can be done to one resource, with the same checks, hooks and audit from wherever it is called.
 
     `caller` says on whose behalf, `keys` is the path of keys (`("resnet", "3")` for a version), `unit` joins a
@@ -67,18 +51,26 @@ class Operations(ChangeSteps[T]):
             self.resource.transactional
             or self.children
             or self.resource.parent
-            or self.hooks.has("record_change", self.resource.document)
+            or self.hooks.records(self.resource.document)
         )
 
     async def create(
-        self, caller: Caller, parents: Sequence[str], build: Build[T], unit: Unit | None = None
+        self,
+        caller: Caller,
+        parents: Sequence[str],
+        build: Build[T],
+        unit: Unit | None = None,
+        *,
+        validate_only: bool = False,
     ) -> Written[T]:
-        """Insert what `build` makes, anew for each attempt.
+        """Insert what `build` makes, anew for each attempt. With `validate_only` it comes to all but that.
 
         Raises Duplicate, Invalid, NotFound for a missing parent, TooLarge, Unavailable, or what a hook raised.
         """
         meets = tuple(parents) or None
-        return await self._in(unit, lambda unit: self._create(unit, caller, parents, build), meets)
+        return await self._in(
+            unit, lambda unit: self._create(unit, caller, parents, build), meets, validate_only=validate_only
+        )
 
     async def update(
         self,
@@ -90,6 +82,7 @@ class Operations(ChangeSteps[T]):
         events: Sequence[EventTypes] = actions.UPDATED,
         otherwise: Build[T] | None = None,
         unit: Unit | None = None,
+        validate_only: bool = False,
     ) -> Written[T]:
         """Change one document by `edit(stored, its instance) -> instance`; `otherwise` builds it where it is missing.
 
@@ -101,6 +94,7 @@ class Operations(ChangeSteps[T]):
                 unit, caller, keys, edit, condition=condition, events=events, otherwise=otherwise
             ),
             tuple(keys),
+            validate_only=validate_only,
         )
 
     async def delete(
@@ -111,59 +105,45 @@ class Operations(ChangeSteps[T]):
         condition: Precondition = NO_CONDITION,
         cascade: bool = False,
         unit: Unit | None = None,
+        validate_only: bool = False,
     ) -> None:
         """Delete one document, with its children where `cascade`. Raises NotFound, PreconditionFailed, Conflict."""
-        await self._in(unit, lambda unit: self._delete_at(unit, caller, keys, condition, cascade=cascade), tuple(keys))
+        await self._in(
+            unit,
+            lambda unit: self._delete_at(unit, caller, keys, condition, cascade=cascade),
+            tuple(keys),
+            validate_only=validate_only,
+        )
 
-    async def _in(self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]], subject: Hashable) -> R:
-        if unit is not None:
-            return await work(unit)
+    async def run(
+        self,
+        work: Callable[[Unit], Awaitable[R]],
+        subject: Hashable = None,
+        *,
+        transactional: bool = True,
+        validate_only: bool = False,
+        seconds: float = 0,
+    ) -> R:
+        """Do several writes together, as `Registry.run`; within `seconds`, the resource's timeout unless given.
+
+        With `validate_only` nothing of it stands, and nobody is told.
+        """
+        if validate_only:
+            return await rehearse(self.collection, work, seconds or self.resource.timeout)
         return await run_unit(
             self.collection,
             work,
-            transactional=self.transactional,
-            seconds=self.resource.timeout,
+            transactional=transactional,
+            seconds=seconds or self.resource.timeout,
             turn=self.turns.of(subject),
         )
 
-    # create
-
-    async def _create(self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T]) -> Written[T]:
-        parent = await self.parent_value(caller, parents, unit.session)
-        after = build()
-        await self._stamp_new(after, caller, parent, unit)
-        change = Change(Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session)
-        after = await self._prepared(change, unit, actions.CREATED)
-        after.__dict__["id"] = self._new_id(after)
-        raw = self._encoded_new(after)
-        change.key = self.addresses.new_key(raw)
-        await self._judge(change, unit)
-        await self._insert(raw, caller, unit)
-        tag = await self._record(change, None, raw, unit)
-        self._announce(change, unit, actions.CREATED)
-        return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
-
-    async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:
-        self.addresses.stamp(after, caller.scope)
-        above = self.resource.parent
-        if above:
-            after.__dict__[above.field] = parent
-            number = await sequences.next_number(self.collection, parent, unit.session)
-            if above.sequence:
-                after.__dict__[above.sequence] = number
-
-    def _new_id(self, after: T) -> Any:
-        if after.id is not None or not self.resource.id_from_server:
-            return after.id
-        return PydanticObjectId()
-
-    async def _insert(self, raw: dict[str, Any], caller: Caller, unit: Unit) -> None:
-        try:
-            await self.collection.insert_one(raw, session=unit.session)
-        except DuplicateKeyError as error:
-            raise duplicate(error, self.codec, self.resource, caller.scope) from None
-        except UNSTORABLE as error:
-            raise unstorable(error) from None
+    async def _in(
+        self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]], subject: Hashable, *, validate_only: bool
+    ) -> R:
+        if unit is not None:
+            return await work(unit)
+        return await self.run(work, subject, transactional=self.transactional, validate_only=validate_only)
 
     # update
 
@@ -178,6 +158,7 @@ class Operations(ChangeSteps[T]):
         events: Sequence[EventTypes],
         otherwise: Build[T] | None,
     ) -> Written[T]:
+        await self._send_inserts(unit)
         raw = await self.find(caller, keys, unit.session)
         if raw is None:
             if otherwise is None:
@@ -217,15 +198,16 @@ class Operations(ChangeSteps[T]):
         if self.has_revision:
             update.setdefault("$set", {})["revision_id"] = Binary.from_uuid(uuid4())
         try:
+            if unit.read_only:
+                after = updated(raw, update)
+                await refuse_taken(self.collection, after)
+                return after
+            unit.changes_something()
             written = await self.collection.find_one_and_update(
                 await self._guard(raw, unit), update, return_document=True, session=unit.session
             )
-        except DuplicateKeyError as error:
-            raise duplicate(error, self.codec, self.resource, caller.scope) from None
-        except UNSTORABLE as error:
-            raise unstorable(error) from None
-        except OperationFailure as error:
-            raise (too_large() if error.code in TOO_LARGE else error) from None
+        except REFUSED as error:
+            raise self._refusal(error, caller.scope) from None
         if written is None:
             raise LostRace
         found: dict[str, Any] = written
@@ -236,6 +218,7 @@ class Operations(ChangeSteps[T]):
     async def _delete_at(
         self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition, *, cascade: bool
     ) -> None:
+        await self._send_inserts(unit)
         raw = await self.find(caller, keys, unit.session)
         if raw is None:
             raise self.addresses.not_found(keys[-1])
@@ -252,9 +235,10 @@ class Operations(ChangeSteps[T]):
         await self._judge(change, unit)
         for child in self.children:
             await child.delete_below(unit, caller, raw, stored.key, cascade=cascade)
-        gone = await self.collection.find_one_and_delete(await self._guard(raw, unit), session=unit.session)
-        if gone is None:
-            raise LostRace
+        if not unit.read_only:
+            unit.changes_something()
+            if not await self.collection.find_one_and_delete(await self._guard(raw, unit), session=unit.session):
+                raise LostRace
         await self._record(change, raw, None, unit)
         self._announce(change, unit, actions.DELETED)
 
@@ -276,4 +260,5 @@ class Operations(ChangeSteps[T]):
             )
         async for raw in self.collection.find(filter_, session=unit.session).sort("_id", 1):
             await self._delete(unit, caller, raw, cascade=True, cascaded=True)
-        await sequences.close(self.collection, value, unit.session)
+        if not unit.read_only:
+            await sequences.close(self.collection, value, unit.session)

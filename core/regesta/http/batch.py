@@ -1,0 +1,175 @@
+"""`POST /books:batch`: many writes in one request, by the same way as single ones."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from beanie import Document
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.change import Caller
+from regesta.errors import Invalid, ProblemError, TooLarge
+from regesta.http.batch_bodies import BatchBody, Item, read_batch
+from regesta.http.headers import JSON, body_of, check_path, media_type_of
+from regesta.http.idempotency import answer_once
+from regesta.http.problems import problem_of
+from regesta.http.responses import JsonResponse, quoted
+from regesta.operations import JsonPatch, MergePatch, Patch, Unit, Work, all_or_nothing, each_by_itself
+from regesta.operations.actions import REPLACED
+from regesta.operations.batches import AT_A_TIME, Bracket, Outcome, located, merged
+from regesta.operations.repeats import Answer, Repeats
+from regesta.resource import BATCH_BODIES, Operation
+from regesta.schemas import dumps, read_json
+
+if TYPE_CHECKING:
+    from regesta.http.endpoints import Endpoints
+
+
+class Batch:
+    """The endpoint of one resource. It goes the ways of the endpoints of single writes, item by item."""
+
+    def __init__(self, endpoints: "Endpoints[Any]") -> None:
+        self._endpoints = endpoints
+        self._operations = endpoints.operations
+        self._resource = endpoints.resource
+
+    async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """Many writes: all or none of them, or each by itself."""
+        check_path(request)
+        dry = self._endpoints.validate_only(request)
+        media_type_of(request, JSON)
+        caller = await self._endpoints.callers.of(request, Operation.BATCH, scope, actor)
+        body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
+        batch = read_batch(self._operations, read_json(body))
+        works = await self._prepared(request, (scope, actor), caller, batch)
+        parents = self._endpoints.keys(request) or None
+        repeats = None if dry else self._endpoints.repeats(request, caller, body)
+        if repeats is None:
+            outcomes = await self._done(batch, works, parents, validate_only=dry)
+            return JsonResponse(_content(request, batch, outcomes, validate_only=dry))
+
+        async def perform(repeats: Repeats) -> Answer:
+            answers: list[Answer] = []
+
+            async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
+                answers.append(Answer(200, {}, _content(request, batch, outcomes)))
+                await repeats.keep(unit, answers[-1])
+
+            await self._done(batch, works, parents, Bracket(repeats.begin, conclude))
+            return answers[-1]
+
+        return await answer_once(repeats, self._resource.timeout, perform)
+
+    async def _prepared(
+        self, request: Request, resolved: tuple[Any, Any], caller: Caller, batch: BatchBody
+    ) -> list[Work | ProblemError]:
+        """What each item will do, or what is wrong with it already."""
+        callers, parents = self._endpoints.callers, self._endpoints.keys(request)
+        works: list[Work | ProblemError] = []
+        for index, item in enumerate(batch.items):
+            try:
+                if isinstance(item, Invalid):
+                    raise item
+                own = await callers.of(request, item.operation, *resolved, item.key) if callers.asks else caller
+                works.append(self._work(own, parents, item))
+            except ProblemError as error:
+                works.append(located(error, index))
+            if index % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return works
+
+    def _work(self, caller: Caller, parents: tuple[str, ...], item: Item) -> Work:
+        """What the item does in a unit. Raises what is wrong with it."""
+        operations, keys = self._operations, (*parents, item.key or "")
+        if self._resource.require_if_match and item.operation is not Operation.CREATE:
+            item.condition.demand()
+        if item.operation is Operation.DELETE:
+            return lambda unit, dry: operations.delete(
+                caller, keys, condition=item.condition, cascade=item.cascade, unit=unit, validate_only=dry
+            )
+        if item.operation is Operation.PATCH:
+            patch = operations.bodies.patched(self._patch(caller, item.body))
+            return lambda unit, dry: operations.update(
+                caller, keys, patch, condition=item.condition, unit=unit, validate_only=dry
+            )
+        tree = operations.bodies.checked(item.body)
+        self._endpoints.check_scope(caller, [(name, ("body", name)) for name in tree])
+        if item.operation is Operation.REPLACE:
+            tree = operations.bodies.with_key(tree, keys[-1])
+        build = operations.bodies.builder(self._encoded(tree), tree)
+        if item.operation is Operation.CREATE:
+            first = FirstBuilt(build)
+            return lambda unit, dry: operations.create(caller, parents, first, unit, validate_only=dry)
+        edit = operations.bodies.replacement(tree)
+        return lambda unit, dry: operations.update(
+            caller,
+            keys,
+            edit,
+            condition=item.condition,
+            events=REPLACED,
+            otherwise=build if item.allow_missing else None,
+            unit=unit,
+            validate_only=dry,
+        )
+
+    def _patch(self, caller: Caller, body: Any) -> Patch:
+        self._encoded(body)
+        patch: Patch = (
+            JsonPatch(body, self._operations.bodies.hidden_names) if isinstance(body, list) else MergePatch(body)
+        )
+        self._endpoints.check_scope(caller, patch.touched())
+        return patch
+
+    def _encoded(self, body: Any) -> bytes:
+        """The body as if it had been sent alone. Raises TooLarge where it could not have been."""
+        encoded = dumps(body)
+        if len(encoded) > self._resource.max_body_size:
+            raise TooLarge(f"the body may have at most {self._resource.max_body_size} bytes")
+        return encoded
+
+    async def _done(
+        self,
+        batch: BatchBody,
+        works: Sequence[Work | ProblemError],
+        parents: Any,
+        bracket: Bracket | None = None,
+        *,
+        validate_only: bool = False,
+    ) -> Sequence[Outcome]:
+        if not batch.atomic:
+            return await each_by_itself(self._operations, works, parents, bracket=bracket, validate_only=validate_only)
+        if failures := [work for work in works if isinstance(work, ProblemError)]:
+            raise merged(failures)
+        ready = [work for work in works if not isinstance(work, ProblemError)]
+        return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
+
+
+def _content(request: Request, batch: BatchBody, outcomes: Sequence[Outcome], *, validate_only: bool = False) -> bytes:
+    items = zip(batch.items, outcomes, strict=True)
+    return dumps({"results": [_result(request, item, outcome, validate_only=validate_only) for item, outcome in items]})
+
+
+class FirstBuilt:
+    """A function that builds documents, whose first one is built at once. Raises Invalid."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+        self._first: Document | None = build()
+
+    def __call__(self) -> Any:
+        """The document; another one each time."""
+        built, self._first = self._first, None
+        return built or self._build()
+
+
+def _result(request: Request, item: Item | Invalid, outcome: Outcome, *, validate_only: bool) -> dict[str, Any]:
+    """What became of one operation: as a single write would have been answered."""
+    if isinstance(outcome, ProblemError):
+        return {"status": outcome.status, "problem": problem_of(outcome, request.scope["path"])}
+    if outcome is None:
+        return {"status": 204, "key": item.key if isinstance(item, Item) else None}
+    shown = {"key": outcome.key, "item": outcome.codec.wire(outcome.raw)}
+    if validate_only:
+        return {"status": 200, **shown}
+    return {"status": 201 if outcome.created else 200, "etag": quoted(outcome.etag), **shown}

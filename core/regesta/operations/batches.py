@@ -1,0 +1,198 @@
+"""Many writes of one request: all or none of them, or each by itself.
+
+Both go through the same operations as single writes. What makes them fast is the unit: it holds new documents
+and audit events back and sends them together.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
+from regesta.operations.creates import Written
+from regesta.operations.deadlines import bounded
+from regesta.operations.pending import ItemFailed, NotRecorded, Pending
+from regesta.operations.unit import Unit
+from regesta.operations.writes import Operations
+from regesta.store import Atomicity, atomicity_of
+
+# One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
+Work = Callable[[Unit | None, bool], Awaitable[Written[Any] | None]]
+Outcome = Written[Any] | ProblemError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What is done in the transaction before and after the writes, and stands or falls with them."""
+
+    begin: Callable[[Unit], Awaitable[None]]
+    end: Callable[[Unit, Sequence[Outcome]], Awaitable[None]]
+
+
+# How often the writes that fail are left out and the others tried again, before each goes by itself.
+MAX_ATTEMPTS = 4
+# After so many writes others get their turn: a thousand would keep the event loop for a tenth of a second.
+AT_A_TIME = 32
+
+
+async def all_or_nothing(
+    operations: Operations[Any],
+    works: Sequence[Work],
+    subject: Any = None,
+    *,
+    bracket: Bracket | None = None,
+    validate_only: bool = False,
+) -> Sequence[Outcome]:
+    """Do all of `works` in one transaction, together with `bracket`; the outcomes.
+
+    Raises the problem of the first that fails, with all that is found invalid, as `located` puts it; Unsupported
+    where several would need a transaction that the store does not have.
+    """
+    if await atomicity_of(operations.collection) is not Atomicity.TRANSACTIONS:
+        if len(works) > 1 or bracket:
+            raise Unsupported("this store has no transactions", code="TRANSACTIONS_UNSUPPORTED")
+        deadline = time.monotonic() + operations.resource.timeout
+        (outcome,) = await _one_by_one(works, deadline, validate_only=validate_only)
+        if isinstance(outcome, ProblemError):
+            raise outcome
+        return [outcome]
+
+    async def work(unit: Unit) -> Sequence[Outcome]:
+        if bracket:
+            await bracket.begin(unit)
+        outcomes = await _done(operations, unit, dict(enumerate(works)))
+        if failures := [outcome for outcome in outcomes.values() if isinstance(outcome, ProblemError)]:
+            raise merged(failures)
+        if bracket:
+            await bracket.end(unit, list(outcomes.values()))
+        return list(outcomes.values())
+
+    try:
+        return await operations.run(work, subject, validate_only=validate_only)
+    except ItemFailed as failed:
+        raise _as_raised(failed) from None
+    except NotRecorded as failed:
+        raise failed.error from None
+
+
+async def each_by_itself(
+    operations: Operations[Any],
+    works: Sequence[Work | ProblemError],
+    subject: Any = None,
+    *,
+    bracket: Bracket | None = None,
+    validate_only: bool = False,
+) -> Sequence[Outcome]:
+    """Do each of `works` whatever becomes of the others; the outcomes, as if done one after the other.
+
+    They are tried in one transaction. What fails there is left out and the others are tried again; where that
+    takes too often, each goes by itself. With `bracket` it always is one transaction. Raises Unavailable.
+    """
+    deadline = time.monotonic() + operations.resource.timeout
+    failed: dict[int, ProblemError] = {i: found for i, found in enumerate(works) if isinstance(found, ProblemError)}
+    if bracket or await atomicity_of(operations.collection) is Atomicity.TRANSACTIONS:
+        attempts = len(works) + 1 if bracket else MAX_ATTEMPTS
+        for _ in range(attempts):
+            left = {
+                i: found for i, found in enumerate(works) if not isinstance(found, ProblemError) and i not in failed
+            }
+
+            async def work(unit: Unit, left: dict[int, Work] = left) -> Sequence[Outcome]:
+                if bracket:
+                    await bracket.begin(unit)
+                outcomes = failed | await _done(operations, unit, left)
+                ordered = [outcomes[index] for index in range(len(works))]
+                if bracket:
+                    await bracket.end(unit, ordered)
+                return ordered
+
+            seconds = max(deadline - time.monotonic(), MIN_SECONDS)
+            try:
+                return await operations.run(work, subject, validate_only=validate_only, seconds=seconds)
+            except ItemFailed as found:
+                failed[found.index] = _as_raised(found)
+            except NotRecorded as found:
+                if bracket:
+                    raise found.error from None
+                break
+    return await _one_by_one(works, deadline, validate_only=validate_only)
+
+
+MIN_SECONDS = 0.01
+
+
+def merged(failures: Sequence[ProblemError]) -> ProblemError:
+    """The first of them; where it says that the request is not valid, with everything else that is not."""
+    first = failures[0]
+    if isinstance(first, Invalid):
+        return Invalid.of([issue for found in failures if isinstance(found, Invalid) for issue in found.issues])
+    return first
+
+
+def located(error: ProblemError, index: int) -> ProblemError:
+    """The problem of a write, with pointers into the body of the batch."""
+    above: Location = ("body", "operations", index)
+    issues = [replace(issue, loc=(*above, *_within(issue.loc))) for issue in error.issues]
+    error.issues = tuple(issues or [Issue(above, error.detail or error.title, error.code.lower())])
+    error.detail = f"operations.{index}: {error.detail or error.title}"
+    return error
+
+
+async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work]) -> dict[int, Outcome]:
+    """What became of each. One that fails and has done nothing yet does not stop the others.
+
+    Raises ItemFailed where one fails that has: only an abort undoes it.
+    """
+    unit.pending = pending = Pending()
+    outcomes: dict[int, Outcome] = {}
+    for count, (index, work) in enumerate(works.items(), 1):
+        pending.index, before = index, pending.effects
+        try:
+            outcomes[index] = await work(unit, unit.validate_only)
+        except ProblemError as error:
+            if pending.effects != before:
+                # What is held back came before it, and may fail too.
+                await operations.send(unit)
+                raise ItemFailed(index, error) from None
+            outcomes[index] = located(error, index)
+        if count % AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    await operations.send(unit)
+    return outcomes
+
+
+async def _one_by_one(works: Sequence[Work | ProblemError], deadline: float, *, validate_only: bool) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for index, work in enumerate(works):
+        seconds = deadline - time.monotonic()
+        if isinstance(work, ProblemError):
+            outcomes.append(work)
+        elif seconds <= 0:
+            outcomes.append(Unavailable("there was no time left for it; nothing was done", code="TIMEOUT"))
+        else:
+            outcomes.append(await _alone(work, index, seconds, validate_only=validate_only))
+    return outcomes
+
+
+async def _alone(work: Work, index: int, seconds: float, *, validate_only: bool) -> Outcome:
+    try:
+        async with bounded(seconds, "the write took too long; whether it was done is unknown"):
+            return await work(None, validate_only)
+    except ProblemError as error:
+        return located(error, index)
+
+
+def _within(loc: Location) -> Location:
+    """Where in an operation of a batch is what a single request has in its path, its header or its body."""
+    if loc[0] == "path":
+        return ("key",)
+    return ("if_match",) if loc[0] == "header" else loc
+
+
+def _as_raised(failed: ItemFailed) -> ProblemError:
+    """The problem of a write. Raises what is none: the driver's own errors."""
+    if isinstance(failed.error, ProblemError):
+        return located(failed.error, failed.index)
+    raise failed.error
