@@ -27,9 +27,10 @@ class Operation(StrEnum):
     REPLACE = "replace"
     PATCH = "patch"
     DELETE = "delete"
+    WATCH = "watch"
 
 
-READS = frozenset({Operation.LIST, Operation.GET})
+READS = frozenset({Operation.LIST, Operation.GET, Operation.WATCH})
 ALL_OPERATIONS = frozenset(Operation)
 
 
@@ -65,6 +66,27 @@ class Schemas:
     read: type[BaseModel] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchLimits:
+    """How long and how much watches may take: `Resource(..., watch=WatchLimits(lifetime=600))`.
+
+    heartbeat: seconds between signs of life; a reader that takes nothing for so long is cut off. lifetime:
+    seconds until a watch ends and its client has to connect, and be authorized, again. retry: seconds that clients
+    are told to wait before that. queued: changes that wait for a slow reader. watches: how many one
+    process serves, of all resources together.
+    """
+
+    heartbeat: float = 15.0
+    lifetime: float = 3600.0
+    retry: float = 3.0
+    queued: int = 1000
+    watches: int = 10_000
+
+    def __post_init__(self) -> None:
+        if min(self.heartbeat, self.lifetime, self.queued, self.watches) <= 0 or self.retry < 0:
+            raise DeclarationError("the limits of watches must be positive")
+
+
 @dataclass(frozen=True)
 class Resource(Generic[T]):
     """One resource. Everything here can be given to `crud_router` as keywords too.
@@ -87,7 +109,8 @@ class Resource(Generic[T]):
     require_if_match: writes without a precondition get 428.
     transactional: run each write in a transaction even where no hook asks for one.
     max_body_size: bytes. timeout: seconds that an operation may take before 503.
-    secret: signs page tokens; where None, a key is derived from the collection's identity in the cluster.
+    watch: how long and how much watches may take.
+    secret: signs page and watch tokens; where None, a key is derived from the collection's identity in the cluster.
     """
 
     document: type[T]
@@ -111,6 +134,7 @@ class Resource(Generic[T]):
     transactional: bool = field(default=False, kw_only=True)
     max_body_size: int = field(default=1024 * 1024, kw_only=True)
     timeout: float = field(default=10.0, kw_only=True)
+    watch: WatchLimits = field(default_factory=WatchLimits, kw_only=True)
     secret: str | None = field(default=None, kw_only=True)
     tags: Sequence[str] = field(default=(), kw_only=True)
 

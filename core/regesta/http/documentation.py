@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema
 
 from regesta import errors
 from regesta.http.problems import MEDIA_TYPE, Problem
+from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.operations import Operations
 from regesta.resource import Operation
 from regesta.schemas import json_schemas
@@ -63,13 +64,18 @@ class Documentation:
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
         """Success and every problem, with headers."""
         found = _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
+        events = stream_content(operation, self._operations.resource.operations)
+        found += WATCH_ERRORS if events else ()
         problems: dict[int | str, dict[str, Any]] = {
             error.status: {"description": error.title, "content": {MEDIA_TYPE: _PROBLEM}} for error in found
         }
         # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
         # so one response has the model, the one that gateways in front answer as well.
         problems[errors.Unavailable.status]["model"] = Problem
-        return _success(operation, self) | problems
+        answers = _success(operation, self)
+        if events:
+            answers[200]["content"] = events
+        return answers | problems
 
     @property
     def _demands(self) -> bool:
@@ -77,7 +83,8 @@ class Documentation:
 
     def parameters(self, operation: Operation, path: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Path, query and header parameters."""
-        return path + _headers(operation, demand=self._demands)
+        watch = stream_headers(operation, self._operations.resource.operations)
+        return path + _headers(operation, demand=self._demands) + watch
 
 
 def path_parameters(operations: Operations[Any], *, collection: bool) -> list[dict[str, Any]]:
@@ -159,6 +166,7 @@ def _page_model(name: str, read: Documented) -> Documented:
         items=(list[read], ...),  # type: ignore[valid-type]
         next_page_token=(str, ""),
         etags=(list[str], []),
+        watch_token=(str, ""),
         total=(int, 0),
     )
 

@@ -12,9 +12,11 @@ from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location, PreconditionFailed
 from regesta.http.callers import Callers
 from regesta.http.headers import (
+    EVENT_STREAM,
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
+    accept_of,
     body_of,
     check_path,
     count_of,
@@ -22,9 +24,11 @@ from regesta.http.headers import (
     media_type_of,
     opaque,
     precondition_of,
+    prefers,
     tags_of,
 )
 from regesta.http.selection import Selection, select, selection_of
+from regesta.http.watching import Watching
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Stored, Written, etag_of
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, flag, parse_parameters
@@ -40,8 +44,10 @@ class Endpoints(Generic[T]):
     def __init__(self, operations: Operations[T]) -> None:
         self.operations = operations
         self.resource = operations.resource
-        self._callers = Callers(operations)
+        self.callers = Callers(operations)
         self._names = path_names(operations)
+        self._offers_watch = Operation.WATCH in self.resource.operations
+        self.watching = Watching(self)
         self.get_parameters: dict[str, Parameter] = {"fields": operations.rules.fields_parameter}
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
@@ -53,38 +59,48 @@ class Endpoints(Generic[T]):
         )
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A page."""
+        """A page, or a watch where that is asked for."""
+        if self._wants_watch(request):
+            return await self.watching.collection(request, scope, actor)
         check_path(request)
         query = self.operations.rules.parse(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.LIST, scope, actor)
-        page = await self.operations.page(caller, self._keys(request), query, count_of(request))
+        caller = await self.callers.of(request, Operation.LIST, scope, actor)
+        watch_token = ""
+        if query.include_watch:
+            page, watch_token = await self.watching.page(caller, self.keys(request), query, count_of(request))
+        else:
+            page = await self.operations.page(caller, self.keys(request), query, count_of(request))
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = page.into_wires()
         if query.fields is not None:
-            selection = self._selection(query.fields)
+            selection = self.selection(query.fields)
             items = [select(item, selection) for item in items]
         body: dict[str, Any] = {"items": items}
         if etags is not None:
             body["etags"] = etags
         if page.next_page_token:
             body["next_page_token"] = page.next_page_token
+        if watch_token:
+            body["watch_token"] = watch_token
         if page.total is not None:
             body["total"] = page.total
         return JsonResponse(dumps(body), headers=_next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """One document; 304 where the client has it."""
+        """One document, 304 where the client has it; or a watch of it."""
+        if self._wants_watch(request):
+            return await self.watching.document(request, scope, actor)
         check_path(request)
         shown = parse_parameters(request.scope["query_string"], self.get_parameters).get("fields")
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         etag = stored.etag
         if has_condition(request) and not self._is_wanted(request, etag):
             return Response(status_code=304, headers={"ETag": quoted(etag)})
         wire = stored.codec.wire(stored.raw)
         if shown is not None:
-            wire = select(wire, self._selection(shown))
+            wire = select(wire, self.selection(shown))
         return JsonResponse(dumps(wire), headers={"ETag": quoted(etag)})
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
@@ -93,10 +109,10 @@ class Endpoints(Generic[T]):
         parse_parameters(request.scope["query_string"], {})
         condition = precondition_of(request)
         condition.check(None)
-        caller = await self._callers.of(request, Operation.CREATE, scope, actor)
+        caller = await self.callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._body(request, caller)
         build = self.operations.bodies.builder(body, tree)
-        written = await self.operations.create(caller, self._keys(request), build)
+        written = await self.operations.create(caller, self.keys(request), build)
         return self._written(request, written)
 
     async def replace(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
@@ -106,8 +122,8 @@ class Endpoints(Generic[T]):
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
         _, tree = await self._body(request, caller)
         bodies = self.operations.bodies
         tree = bodies.with_key(tree, keys[-1])
@@ -129,8 +145,8 @@ class Endpoints(Generic[T]):
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.PATCH, scope, actor, keys[-1])
         tree = read_json(await body_of(request, self.resource.max_body_size))
         bodies = self.operations.bodies
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.hidden_names)
@@ -145,10 +161,14 @@ class Endpoints(Generic[T]):
         condition = precondition_of(request)
         if self.resource.require_if_match:
             condition.demand()
-        keys = self._keys(request)
-        caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         await self.operations.delete(caller, keys, condition=condition, cascade=parameters.get("cascade", False))
         return Response(status_code=204)
+
+    def _wants_watch(self, request: Request) -> bool:
+        accept = accept_of(request)
+        return self._offers_watch and b"event-stream" in accept.lower() and prefers(accept, EVENT_STREAM)
 
     def _is_wanted(self, request: Request, etag: str) -> bool:
         """Whether the client lacks the document with this tag. Raises PreconditionFailed where it means another."""
@@ -157,12 +177,13 @@ class Endpoints(Generic[T]):
             raise PreconditionFailed("the document has another ETag")
         return not ("*" in if_none_match or etag in map(opaque, if_none_match))
 
-    def _selection(self, fields: Sequence[str]) -> Selection:
+    def selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""
         key = self.operations.addresses.key_field
         return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
 
-    def _keys(self, request: Request) -> tuple[str, ...]:
+    def keys(self, request: Request) -> tuple[str, ...]:
+        """The keys in the path, from the outermost parent on."""
         found: Mapping[str, str] = request.path_params
         return tuple(found[name] for name in self._names if name in found)
 

@@ -12,6 +12,7 @@ from regesta.operations import NO_CONDITION, Count, Precondition
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+EVENT_STREAM = "text/event-stream"
 
 MAX_DIGITS = 20
 
@@ -27,6 +28,29 @@ def has_condition(request: Request) -> bool:
 
 
 _CONDITIONS = (b"if-match", b"if-none-match")
+
+
+def accept_of(request: Request) -> bytes:
+    """`Accept` as it was sent, b"" without one: what reads look at first, so it is cheap."""
+    for name, value in request.scope["headers"]:
+        if name == b"accept":
+            found: bytes = value
+            return found
+    return b""
+
+
+def prefers(accept: bytes, media_type: str) -> bool:
+    """Whether `Accept` names this media type and no other one as more welcome (RFC 9110, 12.5.1)."""
+    weights = {}
+    for part in accept.decode("latin-1").lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        given = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
+        weights[name] = float(given[0]) if given and _WEIGHT.match(given[0]) else 1.0
+    wanted = weights.get(media_type, 0.0)
+    return wanted > 0 and wanted >= max(weights.values())
+
+
+_WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
 
 
 def precondition_of(request: Request) -> Precondition:

@@ -46,8 +46,14 @@ class Problem(BaseModel):
 
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer that says what was wrong."""
-    body = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
-    return Response(orjson.dumps(body), error.status, error.headers, MEDIA_TYPE)
+    return Response(problem_bytes(error, instance), error.status, error.headers, MEDIA_TYPE)
+
+
+def problem_bytes(error: ProblemError, instance: str) -> bytes:
+    """The problem as JSON."""
+    return orjson.dumps(
+        problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
+    )
 
 
 def problem_body(

@@ -17,7 +17,7 @@ from regesta.http.headers import MERGE_PATCH
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
-from regesta.resource import Operation, Parent, Resource, Schemas
+from regesta.resource import Operation, Parent, Resource, Schemas, WatchLimits
 
 
 class ResourceOptions(TypedDict, total=False):
@@ -43,6 +43,7 @@ class ResourceOptions(TypedDict, total=False):
     transactional: bool
     max_body_size: int
     timeout: float
+    watch: WatchLimits
     secret: str | None
     tags: Sequence[str]
 
@@ -185,7 +186,7 @@ def _query_parameters(
     if operation is Operation.LIST:
         return operations.rules.openapi_parameters()
     known = {
-        Operation.GET: endpoints.get_parameters,
+        Operation.GET: endpoints.get_parameters | operations.rules.watch_parameters,
         Operation.REPLACE: endpoints.replace_parameters,
         Operation.DELETE: endpoints.delete_parameters,
     }.get(operation, {})

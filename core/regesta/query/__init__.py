@@ -2,13 +2,14 @@
 
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
-from .rules import Query, QueryRules
+from .rules import Query, QueryRules, WatchQuery
 
 __all__ = [
     "PageTokens",
     "Parameter",
     "Query",
     "QueryRules",
+    "WatchQuery",
     "and_filters",
     "flag",
     "keyset_filter",

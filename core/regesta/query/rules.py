@@ -1,6 +1,6 @@
 """Compiles what a resource lets clients ask for, and reads query strings by it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import bson
 
 from regesta.errors import DeclarationError
-from regesta.resource import Resource
+from regesta.resource import Operation, Resource
 
 from .conditions import Condition, conditions, mongo_filter
 from .expressions import filter_parameter
 from .fields import Catalogue, QueryField, visible
 from .listing import (
+    after_parameter,
     direction,
     fields_parameter,
     include_parameter,
@@ -26,7 +27,7 @@ from .paging import STANDARD, and_filters
 from .parameters import Parameter, openapi_parameters, parse_parameters
 
 # Parameters of the list itself, now or by the contract: no field can be compared by such a name.
-RESERVED = frozenset({"expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
+RESERVED = frozenset({"after", "expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Query:
     fields: stored paths that `fields=` names (a computed field by its name), None for all. No path lies
         within another, so it makes a projection.
     page_size: at most the resource's maximum. page_token: as given, for PageTokens.
-    include_etag: whether `include=etag` was given.
+    include_etag, include_watch: whether `include=etag`, `include=watch` was given.
     binding: a digest of resource, filter and sort, to which page tokens are bound.
     """
 
@@ -49,6 +50,16 @@ class Query:
     page_token: str | None
     include_etag: bool
     binding: bytes
+    include_watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchQuery:
+    """What a watch is asked for: filter and fields as in a Query, and the token after which it begins."""
+
+    filter: dict[str, Any]
+    fields: tuple[str, ...] | None
+    after: str | None
 
 
 class QueryRules:
@@ -79,8 +90,10 @@ class QueryRules:
             "fields": self.fields_parameter,
             "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
             "page_token": page_token_parameter(),
-            "include": include_parameter(),
+            "include": include_parameter(_includes(resource)),
         }
+        self.watch_parameters = {"after": after_parameter()} if Operation.WATCH in resource.operations else {}
+        self._watched = {name: known for name, known in self._parameters.items() if name not in _PAGES} | self.watch_parameters
         self._page_size = resource.page_size
         self._sort = self._default_sort(resource, catalogue)
         self._binding = self._bound({}, self._sort)
@@ -95,22 +108,33 @@ class QueryRules:
             return Query({}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding)
         values = parse_parameters(query_string, self._parameters)
         sort = values.get("sort", self._sort)
-        meant = self._conditions
-        compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
-        matching = and_filters(compared, values.get("filter", {}))
+        matching = self._matching(values)
+        included = values.get("include", ())
         return Query(
             filter=matching,
             sort=sort,
             fields=values.get("fields"),
             page_size=values.get("page_size", self._page_size),
             page_token=values.get("page_token"),
-            include_etag="include" in values,
+            include_etag="etag" in included,
+            include_watch="watch" in included,
             binding=self._bound(matching, sort) if matching or "sort" in values else self._binding,
         )
 
+    def parse_watch(self, query_string: bytes, *, collection: bool) -> WatchQuery:
+        """Read the query string of a watch of the collection or of one document; raises as `parse` does."""
+        one = {"fields": self.fields_parameter, **self.watch_parameters}
+        values = parse_parameters(query_string, self._watched if collection else one)
+        return WatchQuery(self._matching(values), values.get("fields"), values.get("after"))
+
+    def _matching(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        meant = self._conditions
+        compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
+        return and_filters(compared, values.get("filter", {}))
+
     def openapi_parameters(self) -> list[dict[str, Any]]:
-        """OpenAPI 3.1 parameter objects for all parameters of the list."""
-        return openapi_parameters(self._parameters)
+        """OpenAPI 3.1 parameter objects for all parameters of the list, and of its watch."""
+        return openapi_parameters(self._parameters | self.watch_parameters)
 
     def _bound(self, filter: dict[str, Any], sort: tuple[tuple[str, int], ...]) -> bytes:
         asked = bson.encode({"r": self._name, "f": filter, "s": sort}, codec_options=STANDARD)
@@ -163,6 +187,17 @@ class QueryRules:
         if len(dict(paths)) < len(paths):
             raise DeclarationError(f"{self._said}: default_sort names a field twice")
         return total(paths, self._unique)
+
+
+# What only pages have.
+_PAGES = frozenset({"sort", "page_size", "page_token", "include"})
+
+
+def _includes(resource: Resource[Any]) -> dict[str, str]:
+    offered = {"etag": "each item with its ETag."}
+    if Operation.WATCH in resource.operations:
+        offered["watch"] = "the page with a watch_token, which leads a watch on from this page."
+    return offered
 
 
 def _distinct(fields: Iterable[QueryField]) -> list[QueryField]:

@@ -1,5 +1,6 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
+from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
 from ._driver import Atomicity, atomicity_of, collection_of, in_transaction, lock_of, unavailable
 from ._local import LocalServer
 from ._memory import memory_client
@@ -7,14 +8,20 @@ from ._open import Store, StoreKind, open_store
 
 __all__ = [
     "Atomicity",
+    "Changes",
     "LocalServer",
     "Store",
     "StoreKind",
     "atomicity_of",
+    "causal_session",
+    "cluster_time",
     "collection_of",
+    "committed",
     "in_transaction",
+    "keep_images",
     "lock_of",
     "memory_client",
+    "open_changes",
     "open_store",
     "unavailable",
 ]
