@@ -125,7 +125,11 @@ def _leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 def _elements(items: list[Any], path: Sequence[str]) -> Iterator[Any]:
     if path[0].isdecimal() and int(path[0]) < len(items):
-        yield from _leaves(items[int(path[0])], path[1:])
+        found = items[int(path[0])]
+        if len(path) == 1:
+            yield found
+        elif isinstance(found, Mapping | list | DBRef):
+            yield from _leaves(found, path[1:])
     for item in items:
         if isinstance(item, Mapping | DBRef):
             yield from _leaves(item, path)

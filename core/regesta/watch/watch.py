@@ -10,7 +10,7 @@ from regesta.errors import Unavailable
 from regesta.operations import bounded
 from regesta.resource import WatchLimits
 from regesta.store import Changes, open_changes
-from regesta.watch.audience import Audience, beat, commit_of, order_of
+from regesta.watch.audience import Audience, Commit, beat, commit_of, order_of
 from regesta.watch.hub import Hub, hub_of, watchers_here
 from regesta.watch.tokens import Position
 from regesta.watch.watcher import Watcher
@@ -32,19 +32,20 @@ class Watch:
         # The token behind all that the reader was told.
         self._position = hub.position
         self._missed = AsyncExitStack()
+        self._history: Changes | None = None
+        self._next: Commit | None = None
         self._clock = hub.loop.time
 
     async def open(self, position: Position) -> None:
         """Take the place in the stream. Raises Gone where the server knows nothing of it any more."""
         if position == NOW:
-            self._join()
-            self._history, self._next = None, None
+            self._hub.join(self._watcher)
             return
         await self._missed.enter_async_context(self._hub.catching_up)
         changes = open_changes(self._hub.collection, after=position.after, at=position.at, hasty=True)
         self._history = await self._missed.enter_async_context(changes)
         # The first look tells whether the history reaches back so far.
-        self._next = await self._history.next()
+        self._next = await _next(self._history)
         self._position = position.after or self._position
 
     async def frames(self) -> AsyncIterator[bytes]:
@@ -83,11 +84,6 @@ class Watch:
         self._watcher.end(None)
         await self._missed.aclose()
 
-    def _join(self) -> None:
-        """From here on the hub tells."""
-        self._hub.join(self._watcher)
-        self._position = self._hub.position
-
     async def _catch_up(self, history: Changes) -> AsyncIterator[bytes]:
         """What was missed, by a stream of its own, until that has come to where the watcher joined the shared one."""
         found, goal, told_at = self._next, None, self._clock()
@@ -95,7 +91,7 @@ class Watch:
             if found is None and goal is None:  # about now: join, then make sure that nothing lies between
                 self._hub.join(self._watcher)
                 goal = order_of(self._hub.position)
-            told = b"" if found is None else commit_of(found).told(self._audience)
+            told = b"" if found is None else found.told(self._audience)
             if told or self._clock() - told_at >= self._limits.heartbeat:
                 self._position = history.token
                 yield told or self._beat()
@@ -103,15 +99,20 @@ class Watch:
             if self._watcher.over.is_set():
                 self._watcher.clear()  # what it has missed before that, it will not be told
                 return
-            found = await history.next()
+            found = await _next(history)
         # The last one found lies behind the goal only where the loop ends before it is told.
         if found is not None:
-            yield commit_of(found).told(self._audience)
+            yield found.told(self._audience)
         self._position = history.token
         await self._missed.aclose()
 
     def _beat(self) -> bytes:
         return beat(self._audience.tokens.issue(Position(self._position)))
+
+
+async def _next(history: Changes) -> Commit | None:
+    found = await history.next()
+    return None if found is None else commit_of(found)
 
 
 @asynccontextmanager
