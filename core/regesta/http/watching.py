@@ -20,7 +20,19 @@ from regesta.query import Query, WatchQuery, and_filters
 from regesta.resource import Operation
 from regesta.schemas import dumps
 from regesta.store import causal_session, cluster_time
-from regesta.watch import NOW, Audience, Overrun, Position, WatchTokens, binding_of, frame, kept, matcher, open_watch
+from regesta.watch import (
+    NOW,
+    Audience,
+    Overrun,
+    Position,
+    WatchTokens,
+    asking,
+    binding_of,
+    frame,
+    kept,
+    matcher,
+    open_watch,
+)
 
 if TYPE_CHECKING:
     from regesta.http.endpoints import Endpoints
@@ -109,7 +121,9 @@ class Watching:
         binding = binding_of(
             resource=self._resource.name, scope=dict(caller.scope), parents=list(parents), key=key, filter=filter
         )
-        return WatchTokens(await self._operations.secret(), binding)
+        async with asking(self._operations.collection):
+            secret = await self._operations.secret()
+        return WatchTokens(secret, binding)
 
 
 def _begin(request: Request, query: WatchQuery) -> str:

@@ -86,6 +86,7 @@ class Reads(Generic[T]):
         self.rules = QueryRules(resource)
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
+        self._identity = b""
 
     @property
     def collection(self) -> Any:
@@ -204,13 +205,16 @@ class Reads(Generic[T]):
         """
         if self.resource.secret:
             return self.resource.secret.encode()
+        if self._identity:
+            return self._identity
         collection = self.collection
         try:
             listed = await collection.database.command("listCollections", filter={"name": collection.name})
             identity = listed["cursor"]["firstBatch"][0]["info"]["uuid"]
         except (NotImplementedError, KeyError, IndexError):
             return _PROCESS_SECRET
-        return hashlib.blake2b(bytes(getattr(identity, "bytes", identity)), person=b"regesta-page").digest()
+        self._identity = hashlib.blake2b(bytes(getattr(identity, "bytes", identity)), person=b"regesta-page").digest()
+        return self._identity
 
 
 _PROCESS_SECRET = secrets.token_bytes(32)

@@ -24,6 +24,7 @@ CATCHING_UP = 16
 
 _hubs: weakref.WeakKeyDictionary[Any, dict[str, "Hub"]] = weakref.WeakKeyDictionary()
 _kept: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+_asking: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
 _ended: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
@@ -136,9 +137,18 @@ async def hub_of(collection: Any) -> AsyncIterator[Hub]:
 async def kept(collection: Any) -> None:
     """Let the server keep what watches need of changes. Raises Unsupported."""
     known = kept_of(collection)
-    if collection.full_name not in known:
-        await keep_images(collection)
-        known.add(collection.full_name)
+    if collection.full_name in known:
+        return
+    # Who connects at once, as after a restart, shall not ask the same at once.
+    async with asking(collection):
+        if collection.full_name not in known:
+            await keep_images(collection)
+            known.add(collection.full_name)
+
+
+def asking(collection: Any) -> asyncio.Lock:
+    """Held while something is asked of the database that all want to know and one may ask for them."""
+    return _asking.setdefault(collection.database.client, asyncio.Lock())
 
 
 def kept_of(collection: Any) -> set[str]:
