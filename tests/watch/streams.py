@@ -12,9 +12,9 @@ import httpx
 import uvicorn
 from beanie import init_beanie
 from fastapi import FastAPI
+from tests.eventually import eventually_async
 
 from regesta import Hooks, Resource, WatchLimits, crud_router
-from tests.eventually import eventually_async
 
 EVENTS = {"accept": "text/event-stream"}
 QUICK = WatchLimits(heartbeat=0.2, retry=0.0)

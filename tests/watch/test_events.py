@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 from beanie import Document, Indexed
+from tests.watch.streams import EVENTS, watched
 
 from regesta import Immutable, Secret, WriteOnly
-from tests.watch.streams import EVENTS, watched
 
 
 class Book(Document):

@@ -28,9 +28,7 @@ PATHS = ("a", "a.b", "a.b.c", "a.0", "a.0.b", "a.$id")
 
 
 def filters() -> list[dict[str, Any]]:
-    compared = [
-        {path: {operator: value}} for path, operator, value in itertools.product(PATHS, OPERATORS, SCALARS)
-    ]
+    compared = [{path: {operator: value}} for path, operator, value in itertools.product(PATHS, OPERATORS, SCALARS)]
     sets = [{path: {word: values}} for path in PATHS for word in ("$in", "$nin") for values in ([], [1, "a"], [None])]
     present = [{path: {"$exists": flag}} for path in PATHS for flag in (True, False)]
     like = [{path: {"$regex": text}} for path in PATHS for text in ("^a", r"a\.b", "^a(?!\n)$", "b(?!\n)$", "")]

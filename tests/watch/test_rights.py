@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from beanie import Document, Indexed, PydanticObjectId
 from fastapi import Header
+from tests.watch.streams import EVENTS, QUICK, watched
 
 from regesta import Access, Forbidden, Hooks, Parent, Resource, hookimpl
-from tests.watch.streams import EVENTS, QUICK, watched
 
 
 class Note(Document):

@@ -92,7 +92,9 @@ class Watching:
         one = {} if key is None else operations.addresses.key_filter(key)
         wanted = and_filters(operations.addresses.collection_filter(caller.scope, parent), query.filter, one)
         audience = Audience(
-            identity=binding_of(token=tokens.binding, fields=query.fields, class_=operations.resource.document.__name__),
+            identity=binding_of(
+                token=tokens.binding, fields=query.fields, class_=operations.resource.document.__name__
+            ),
             sees=matcher(wanted, operations.collection.codec_options),
             key=operations.addresses.key_text,
             shown=self._shown(query),

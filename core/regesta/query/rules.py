@@ -93,7 +93,9 @@ class QueryRules:
             "include": include_parameter(_includes(resource)),
         }
         self.watch_parameters = {"after": after_parameter()} if Operation.WATCH in resource.operations else {}
-        self._watched = {name: known for name, known in self._parameters.items() if name not in _PAGES} | self.watch_parameters
+        self._watched = {
+            name: known for name, known in self._parameters.items() if name not in _PAGES
+        } | self.watch_parameters
         self._page_size = resource.page_size
         self._sort = self._default_sort(resource, catalogue)
         self._binding = self._bound({}, self._sort)
