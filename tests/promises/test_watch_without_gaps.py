@@ -10,7 +10,7 @@ from beanie import Document, Indexed
 from tests.watch.streams import Client, Seen, watched
 
 from regesta import WatchLimits
-from regesta.store import LocalServer, open_store
+from regesta.store import LocalServer, _mongod, open_store
 
 CUTS, WRITERS = 100, 4
 QUICK = WatchLimits(heartbeat=1.0, retry=0.0)
@@ -31,6 +31,10 @@ class Turns(asyncio.Semaphore):
 
     over = False
 
+    async def next(self) -> bool:
+        await self.acquire()
+        return not self.over
+
     def give(self, count: int) -> None:
         for _ in range(count):
             self.release()
@@ -39,7 +43,7 @@ class Turns(asyncio.Semaphore):
 async def write(prefix: str, turns: Turns, log: list[tuple[str, str]]) -> None:
     """Create, change and delete a row at each turn; `log` what the database acknowledged."""
     number = 0
-    while await turns.acquire() and not turns.over:
+    while await turns.next():
         name = f"{prefix}-{number}"
         row = await Row(name=name).insert()
         log.append((name, "created"))
@@ -108,9 +112,12 @@ async def _stay(client: Client) -> None:
 
 
 @pytest.fixture
-async def small_history(tmp_path: Path) -> AsyncIterator[Any]:
+async def small_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """A database whose server keeps as little history as it can be told to."""
-    server = LocalServer(tmp_path / "small", mongod_args=["--oplogSize", "1"])
+    monkeypatch.setattr(_mongod, "_OPLOG_MB", "1")
+    server = LocalServer(
+        tmp_path / "small",
+    )
     uri = await asyncio.to_thread(server.start)
     try:
         async with open_store(uri, database="small") as store:

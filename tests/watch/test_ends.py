@@ -1,11 +1,13 @@
 """How watches end, what they cost, and where they begin again."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import weakref
 from typing import Annotated, Any
 
+import httpx
 import pytest
 from beanie import Document, Indexed
 from tests.eventually import eventually_async
@@ -50,7 +52,7 @@ async def test_five_hundred_watchers_cost_one_change_stream_and_all_are_told(dat
             writer.write(f"GET {path} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n".encode())
             await reader.readuntil(b"\nid: ")
             ready.release()
-            told = []
+            told: list[str] = []
             while len(told) < 2:
                 line = await reader.readline()
                 if line.startswith(b"data: "):
@@ -91,11 +93,10 @@ async def test_a_slow_reader_is_cut_off_while_others_go_on(database: Any) -> Non
 
             await eventually_async(cut)
             read = []
-            try:
+            # It is broken off where nothing can be sent, else its last event says so.
+            with contextlib.suppress(httpx.RemoteProtocolError):
                 while (seen := await slow.next()) is not None and seen.event == "created":
                     read.append(seen.data["key"])
-            except Exception as error:
-                assert "incomplete" in str(error) or "peer closed" in str(error), error
         assert 0 < len(read) < 150
         async with client.watch("/entries", headers={"last-event-id": slow.last}) as again:
             read += [seen.data["key"] for seen in await again.take(150 - len(read))]

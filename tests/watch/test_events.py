@@ -61,25 +61,27 @@ async def test_an_event_shows_the_state_of_its_change_and_no_later_one(database:
 
 
 async def test_a_filter_creates_what_comes_to_match_and_deletes_what_ceases_to(database: Any) -> None:
-    async with watched(database, Book, key="isbn") as client:
-        async with client.watch("/books?year__gte=2000&filter=title:a&fields=year") as stream:
-            await stream.beat()
-            await client.post("/books", json={"isbn": "old", "title": "a", "year": 1900})
-            await client.post("/books", json={"isbn": "1", "title": "a", "year": 1990})
-            await merge(client, "/books/1", {"year": 2001})
-            await merge(client, "/books/1", {"year": 2002})
-            await merge(client, "/books/1", {"title": "b"})
-            await client.delete("/books/1")
-            await client.delete("/books/old")
-            await client.post("/books", json={"isbn": "2", "title": "a", "year": 2000})
-            seen = await stream.take(4)
-            assert [(one.event, one.data["key"]) for one in seen] == [
-                ("created", "1"),
-                ("updated", "1"),
-                ("deleted", "1"),
-                ("created", "2"),
-            ]
-            assert seen[0].data["item"] == {"isbn": "1", "year": 2001}
+    async with (
+        watched(database, Book, key="isbn") as client,
+        client.watch("/books?year__gte=2000&filter=title:a&fields=year") as stream,
+    ):
+        await stream.beat()
+        await client.post("/books", json={"isbn": "old", "title": "a", "year": 1900})
+        await client.post("/books", json={"isbn": "1", "title": "a", "year": 1990})
+        await merge(client, "/books/1", {"year": 2001})
+        await merge(client, "/books/1", {"year": 2002})
+        await merge(client, "/books/1", {"title": "b"})
+        await client.delete("/books/1")
+        await client.delete("/books/old")
+        await client.post("/books", json={"isbn": "2", "title": "a", "year": 2000})
+        seen = await stream.take(4)
+        assert [(one.event, one.data["key"]) for one in seen] == [
+            ("created", "1"),
+            ("updated", "1"),
+            ("deleted", "1"),
+            ("created", "2"),
+        ]
+        assert seen[0].data["item"] == {"isbn": "1", "year": 2001}
 
 
 async def test_one_document_is_watched_alone_and_beyond_its_end(database: Any) -> None:

@@ -94,18 +94,21 @@ async def test_a_child_is_told_to_who_watches_its_parent(database: Any) -> None:
 
 async def test_each_class_of_a_collection_has_its_own_form_and_watch(database: Any) -> None:
     animals, dogs = Resource(Animal, key="name", watch=QUICK), Resource(Dog, key="name", watch=QUICK)
-    async with watched(database, animals, dogs, also=[Cat]) as client:
-        async with client.watch("/animals") as every, client.watch("/dogs") as few:
-            await every.beat()
-            await few.beat()
-            await Cat(name="c", lives=7).insert()
-            await client.post("/dogs", json={"name": "d", "tricks": 3})
-            cat, dog = await every.take(2)
-            assert cat.data["item"]["lives"] == 7
-            assert dog.data["item"]["tricks"] == 3
-            [only] = await few.take(1)
-            assert only.data["key"] == "d"
-            assert only.id != dog.id
+    async with (
+        watched(database, animals, dogs, also=[Cat]) as client,
+        client.watch("/animals") as every,
+        client.watch("/dogs") as few,
+    ):
+        await every.beat()
+        await few.beat()
+        await Cat(name="c", lives=7).insert()
+        await client.post("/dogs", json={"name": "d", "tricks": 3})
+        cat, dog = await every.take(2)
+        assert cat.data["item"]["lives"] == 7
+        assert dog.data["item"]["tricks"] == 3
+        [only] = await few.take(1)
+        assert only.data["key"] == "d"
+        assert only.id != dog.id
 
 
 async def test_authorize_is_asked_for_the_watch_and_scope_query_limits_it(database: Any) -> None:

@@ -1,7 +1,7 @@
 """`GET` with `Accept: text/event-stream`: the watch of a collection or of one document."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,7 @@ class EventStream(Response):
             await opening.__aexit__(None, None, None)
 
 
-async def _to_the_end(frames: AsyncIterator[bytes], path: str) -> AsyncIterator[bytes]:
+async def _to_the_end(frames: AsyncIterator[bytes], path: str) -> AsyncGenerator[bytes]:
     """The frames; why they end, where there is more to say, is the last one."""
     try:
         async for part in frames:
@@ -188,7 +188,7 @@ _EVENTS = {
     "schema": {
         "type": "string",
         "description": (
-            "Server-sent events `created`, `updated` and `deleted`: `data` is an object of `key`, `etag` and `item`, of "
+            "Server-sent events `created`, `updated` and `deleted`: `data` has `key`, `etag` and `item`, or the "
             "`key` alone where it is deleted; `gone` and `overrun` with a problem are the last ones."
         ),
     }

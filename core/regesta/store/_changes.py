@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import TracebackType
 from typing import Any
 
 import pymongo.errors
@@ -56,7 +57,7 @@ async def open_changes(
 ) -> AsyncIterator[Changes]:
     """The changes of a collection after a token, or from a cluster time on, or from now on.
 
-    `hasty`: for who only wants to know whether there are more. Raises Gone where the history does not reach back so far.
+    `hasty`: for who only wants to know whether there are more. Raises Gone where the history does not reach so far.
     """
     with _told_as_gone():
         stream = await _awaited(
@@ -148,6 +149,8 @@ class _told_as_gone:  # noqa: N801 - reads as what it does
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, OperationFailure) and error.code in LOST:
             raise Gone("the changes since then are not known any more: read again") from error

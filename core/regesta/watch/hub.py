@@ -46,7 +46,8 @@ class Hub:
     @property
     def position(self) -> Mapping[str, Any]:
         """The token behind all that watchers were told; once `opened` is over."""
-        assert self._position is not None
+        if self._position is None:
+            raise LookupError("the stream is not open yet")
         return self._position
 
     async def opened(self) -> None:

@@ -135,7 +135,7 @@ def _elements(items: list[Any], path: Sequence[str]) -> Iterator[Any]:
             yield from _leaves(item, path)
 
 
-def _key(value: Any) -> tuple[Any, ...]:  # noqa: PLR0911 - one for each type of BSON
+def _key(value: Any) -> tuple[Any, ...]:  # noqa: C901, PLR0911 - one for each type of BSON
     """The value as MongoDB compares it: first the type, numbers of all types being one, then the value."""
     if value is None or value is MISSING:
         return ("null",)
