@@ -17,6 +17,7 @@ from regesta.http.headers import MERGE_PATCH
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
+from regesta.query import openapi_parameters
 from regesta.resource import Operation, Parent, Resource, Schemas, WatchLimits
 
 
@@ -184,7 +185,7 @@ def _query_parameters(
     operations: Operations[Any], operation: Operation, endpoints: Endpoints[Any]
 ) -> list[dict[str, Any]]:
     if operation is Operation.LIST:
-        return operations.rules.openapi_parameters()
+        return operations.rules.openapi_parameters() + openapi_parameters(operations.rules.watch_parameters)
     known = {
         Operation.GET: endpoints.get_parameters | operations.rules.watch_parameters,
         Operation.REPLACE: endpoints.replace_parameters,

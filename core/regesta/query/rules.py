@@ -135,8 +135,8 @@ class QueryRules:
         return and_filters(compared, values.get("filter", {}))
 
     def openapi_parameters(self) -> list[dict[str, Any]]:
-        """OpenAPI 3.1 parameter objects for all parameters of the list, and of its watch."""
-        return openapi_parameters(self._parameters | self.watch_parameters)
+        """OpenAPI 3.1 parameter objects for all parameters of the list."""
+        return openapi_parameters(self._parameters)
 
     def _bound(self, filter: dict[str, Any], sort: tuple[tuple[str, int], ...]) -> bytes:
         asked = bson.encode({"r": self._name, "f": filter, "s": sort}, codec_options=STANDARD)
