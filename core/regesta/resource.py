@@ -208,6 +208,8 @@ class Resource(Generic[T]):
             raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
         for name in marked_below(self.document):
             raise DeclarationError(f"{self._said()}: {name}: markers work on the document's own fields; mark the whole")
+        if Operation.WATCH in self.operation_dependencies:
+            raise DeclarationError(f"{self._said()}: a watch is a route of list and get: give them its dependencies")
         for mapping in (self.operation_ids, self.operation_dependencies):
             unknown = set(mapping) - set(Operation)
             if unknown:

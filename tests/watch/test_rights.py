@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
+import pytest
 from beanie import Document, Indexed, PydanticObjectId
 from fastapi import Header
 from tests.watch.streams import EVENTS, QUICK, watched
 
-from regesta import Access, Forbidden, Hooks, Parent, Resource, hookimpl
+from regesta import Access, DeclarationError, Forbidden, Hooks, Parent, Resource, hookimpl
 
 
 class Note(Document):
@@ -147,3 +148,8 @@ async def test_the_memory_store_says_that_it_cannot(memory_database: Any) -> Non
         assert (await client.get("/notes?include=watch")).status_code == 501
         assert (await client.get("/notes?include=etag")).status_code == 200
         assert (await client.head("/notes", headers=EVENTS)).status_code == 501
+
+
+def test_dependencies_of_a_watch_that_nothing_would_run_are_refused() -> None:
+    with pytest.raises(DeclarationError, match="list and get"):
+        Resource(Note, operation_dependencies={"watch": [tenant]})
