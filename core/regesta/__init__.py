@@ -7,6 +7,7 @@ from regesta.errors import (
     DeclarationError,
     Duplicate,
     Forbidden,
+    Gone,
     Invalid,
     Issue,
     Malformed,
@@ -19,13 +20,15 @@ from regesta.errors import (
     StoreInUse,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 from regesta.hooks import Hooks
 from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
 from regesta.markers import Immutable, ReadOnly, Secret, WriteOnly
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
-from regesta.resource import READS, Operation, Parent, Reference, Resource, Schemas
+from regesta.resource import READS, Operation, Parent, Reference, Resource, Schemas, WatchLimits
+from regesta.watch import end_watches
 
 __all__ = [
     "READS",
@@ -40,6 +43,7 @@ __all__ = [
     "DeclarationError",
     "Duplicate",
     "Forbidden",
+    "Gone",
     "Hooks",
     "Immutable",
     "Invalid",
@@ -67,9 +71,12 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unit",
+    "Unsupported",
+    "WatchLimits",
     "WriteOnly",
     "Written",
     "caller_of",
     "crud_router",
+    "end_watches",
     "hookimpl",
 ]

@@ -10,6 +10,7 @@ RegestaError
 │   ├── NotAcceptable       406
 │   ├── Conflict            409
 │   │   └── Duplicate       409  a unique value is taken
+│   ├── Gone                410  the history that was asked for is not kept any more
 │   ├── PreconditionFailed  412
 │   ├── TooLarge            413
 │   ├── UnsupportedMedia    415
@@ -142,6 +143,14 @@ class Duplicate(Conflict):
 
     default_code = "DUPLICATE"
     title = "Already exists"
+
+
+class Gone(ProblemError):
+    """410: the changes that a watch would have to tell are not known any more: read again, then watch from there."""
+
+    status = 410
+    default_code = "HISTORY_GONE"
+    title = "The history is gone"
 
 
 class PreconditionFailed(ProblemError):

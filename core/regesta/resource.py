@@ -32,9 +32,12 @@ class Operation(StrEnum):
     FACETS = "facets"
     SCHEMA = "schema"
     BATCH = "batch"
+    WATCH = "watch"
 
 
-READS = frozenset({Operation.LIST, Operation.GET, Operation.EXPORT, Operation.FACETS, Operation.SCHEMA})
+READS = frozenset(
+    {Operation.LIST, Operation.GET, Operation.EXPORT, Operation.FACETS, Operation.SCHEMA, Operation.WATCH}
+)
 # Those that are about the whole collection, and named by its plural.
 COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA, Operation.BATCH})
 ALL_OPERATIONS = frozenset(Operation)
@@ -44,7 +47,11 @@ IN_BATCHES = (Operation.CREATE, Operation.REPLACE, Operation.PATCH, Operation.DE
 BATCH_BODIES = 16
 
 # These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
-NEGOTIATED: Mapping[Operation, Operation] = {Operation.EXPORT: Operation.LIST, Operation.IMPORT: Operation.CREATE}
+NEGOTIATED: Mapping[Operation, tuple[Operation, ...]] = {
+    Operation.EXPORT: (Operation.LIST,),
+    Operation.IMPORT: (Operation.CREATE,),
+    Operation.WATCH: (Operation.LIST, Operation.GET),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +99,27 @@ class Schemas:
     read: type[BaseModel] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchLimits:
+    """How long and how much watches may take: `Resource(..., watch=WatchLimits(lifetime=600))`.
+
+    heartbeat: seconds between signs of life; a reader that takes nothing for so long is cut off. lifetime:
+    seconds until a watch ends and its client has to connect, and be authorized, again. retry: seconds that clients
+    are told to wait before that. queued: changes that wait for a slow reader. watches: how many one
+    process serves, of all resources together.
+    """
+
+    heartbeat: float = 15.0
+    lifetime: float = 3600.0
+    retry: float = 3.0
+    queued: int = 1000
+    watches: int = 10_000
+
+    def __post_init__(self) -> None:
+        if min(self.heartbeat, self.lifetime, self.queued, self.watches) <= 0 or self.retry < 0:
+            raise DeclarationError("the limits of watches must be positive")
+
+
 @dataclass(frozen=True)
 class Resource(Generic[T]):
     """One resource. Everything here can be given to `crud_router` as keywords too.
@@ -121,7 +149,8 @@ class Resource(Generic[T]):
     max_batch: operations in one batch.
     max_body_size: bytes; the body of a batch may have 16 times as many.
     timeout: seconds that an operation may take before 503.
-    secret: signs page tokens; where None, a key is derived from the collection's identity in the cluster.
+    watch: how long and how much watches may take.
+    secret: signs page and watch tokens; where None, a key is derived from the collection's identity in the cluster.
     """
 
     document: type[T]
@@ -149,6 +178,7 @@ class Resource(Generic[T]):
     max_batch: int = field(default=1000, kw_only=True)
     max_body_size: int = field(default=1024 * 1024, kw_only=True)
     timeout: float = field(default=10.0, kw_only=True)
+    watch: WatchLimits = field(default_factory=WatchLimits, kw_only=True)
     secret: str | None = field(default=None, kw_only=True)
     tags: Sequence[str] = field(default=(), kw_only=True)
 
@@ -235,7 +265,7 @@ class Resource(Generic[T]):
             named = frozenset(Operation(operation) for operation in self.operations)
         except ValueError as error:
             raise DeclarationError(f"{self._said()}: {error}; there are {', '.join(Operation)}") from error
-        return frozenset(operation for operation in named if NEGOTIATED.get(operation, operation) in named)
+        return frozenset(operation for operation in named if named.intersection(NEGOTIATED.get(operation, [operation])))
 
     def _checked_references(self) -> Mapping[str, Reference]:
         found: dict[str, Reference] = {}
@@ -270,9 +300,8 @@ class Resource(Generic[T]):
             if unknown:
                 raise DeclarationError(f"{self._said()}: unknown operations {sorted(unknown)}")
             for operation in NEGOTIATED.keys() & mapping.keys():
-                raise DeclarationError(
-                    f"{self._said()}: {operation} is asked for on the route of {NEGOTIATED[operation]}: name that one"
-                )
+                hosts = " and ".join(NEGOTIATED[operation])
+                raise DeclarationError(f"{self._said()}: {operation} is asked for on the route of {hosts}: name that")
 
     def _check_bounds(self) -> None:
         if not 1 <= self.page_size <= self.max_page_size:

@@ -32,7 +32,8 @@ async def test_what_a_resource_is(any_database: Any) -> None:
         schemas, filters = found.pop("schemas"), found.pop("filters")
         assert found == {
             "name": "gadgets", "singular": "gadget", "key": "name",
-            "operations": ["list", "get", "create", "replace", "patch", "delete", "facets", "schema"],
+            "operations": ["list", "get", "create", "replace", "patch", "delete", "export", "import", "facets",
+                           "schema", "batch", "watch"],
             "sorts": ["id", "name", "year"], "default_sort": "-year",
             "fields": ["id", "name", "year", "notes", "made_by"],
             "facets": ["id", "name", "year"], "expand": [],

@@ -92,6 +92,9 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
     # It is a parameter of imports alone.
     if case.media_type != NDJSON and (about != "on_conflict" or case.meta.generation.mode.is_positive):
         case.query.pop("on_conflict", None)
+    # A parameter of watches alone, whose streams do not end: `Accept` is left to be what it is, and asks for JSON.
+    if case.meta.generation.mode.is_positive:
+        case.query.pop("after", None)
     # No schema tells the grammar of expressions.
     if "filter" in case.query and (about != "filter" or case.meta.generation.mode.is_positive):
         case.query["filter"] = EXPRESSIONS[case.path.removesuffix(":facets")]

@@ -12,26 +12,27 @@ _WEIGHT = re.compile(r"(?:1(?:\.0{0,3})?|0(?:\.[0-9]{0,3})?)\Z")
 
 
 class Form(StrEnum):
-    """The forms of an export."""
+    """The forms of an answer beside JSON: two of an export, and that of a watch."""
 
     NDJSON = "application/x-ndjson"
     CSV = "text/csv"
+    EVENTS = "text/event-stream"
 
 
-_NAMES = {"application/x-ndjson": Form.NDJSON, "application/ndjson": Form.NDJSON, "text/csv": Form.CSV}
+_NAMES = {str(form): form for form in Form} | {"application/ndjson": Form.NDJSON}
 # What most requests send: spares looking into it.
 _USUAL = frozenset({b"*/*", b"application/json"})
 
 
 def form_of(request: Request) -> Form | None:
-    """The form of an export that the client named and prefers to JSON; None for JSON, as most requests want it.
+    """The form that the client named and prefers to JSON; None for JSON, as most requests want it.
 
     A wildcard names nothing. Of two with the same weight the one that is named more exactly is meant, then JSON.
     """
     for name, value in request.scope["headers"]:
         if name == b"accept" and value not in _USUAL:
             text = value.lower()
-            if b"ndjson" in text or b"csv" in text:
+            if b"ndjson" in text or b"csv" in text or b"event-stream" in text:
                 return _preferred(dict(_ranges(",".join(request.headers.getlist("accept")))))
     return None
 

@@ -16,6 +16,7 @@ from regesta.http.facets import FacetCounts
 from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import MEDIA_TYPE, Problem
+from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.operations import Operations
 from regesta.resource import READS, Operation, Resource
 from regesta.schemas import json_schemas
@@ -80,6 +81,8 @@ class Documentation:
         found = _errors(operation, nested=self._operations.parent is not None, demand=self._demands)
         if operation is Operation.LIST and self._operations.rules.text:
             found = (*found, errors.Unsupported)
+        events = stream_content(operation, self._operations.resource.operations)
+        found += WATCH_ERRORS if events else ()
         problems: dict[int | str, dict[str, Any]] = {
             error.status: {"description": error.title, "content": {MEDIA_TYPE: _PROBLEM}} for error in found
         }
@@ -90,6 +93,8 @@ class Documentation:
         offered = self._operations.resource.operations
         if operation is Operation.LIST and Operation.EXPORT in offered:
             success[200]["content"] = EXPORT_CONTENT
+        if events:
+            success[200]["content"] = success[200].get("content", {}) | events
         if operation is Operation.CREATE and Operation.IMPORT in offered:
             said = f"{success[200]['description']}. {IMPORT_ANSWER['description']}"
             success[200] |= {"description": said, "content": IMPORT_ANSWER["content"]}
@@ -103,7 +108,8 @@ class Documentation:
 
     def parameters(self, operation: Operation, path: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Path, query and header parameters."""
-        return path + _headers(operation, demand=self._demands)
+        watch = stream_headers(operation, self._operations.resource.operations)
+        return path + _headers(operation, demand=self._demands) + watch
 
 
 def path_parameters(operations: Operations[Any], *, collection: bool) -> list[dict[str, Any]]:
@@ -205,6 +211,7 @@ def _page_model(name: str, read: Documented) -> Documented:
         items=(list[read], ...),  # type: ignore[valid-type]
         next_page_token=(str, ""),
         etags=(list[str], []),
+        watch_token=(str, ""),
         total=(int, 0),
     )
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location
-from regesta.http.accept import form_of
+from regesta.http.accept import Form, form_of
 from regesta.http.batch import Batch
 from regesta.http.callers import Callers
 from regesta.http.description import Description
@@ -34,6 +34,7 @@ from regesta.http.imports import Imports, is_import
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, select, selection_of
+from regesta.http.watching import Watching
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, Written, etag_of
 from regesta.operations.actions import REPLACED
 from regesta.operations.repeats import Answer, Repeats
@@ -54,7 +55,7 @@ class Endpoints(Generic[T]):
         self._names = path_names(operations)
         offered = self.resource.operations
         self._exports = (
-            Exports(operations, self.callers, self.keys, self._selection) if Operation.EXPORT in offered else None
+            Exports(operations, self.callers, self.keys, self.selection) if Operation.EXPORT in offered else None
         )
         self._imports = (
             Imports(operations, self.callers, self.keys, self.check_scope) if Operation.IMPORT in offered else None
@@ -65,6 +66,7 @@ class Endpoints(Generic[T]):
         self.get_parameters = operations.rules.get_parameters
         self.patch_parameters = {"validate_only": VALIDATE_ONLY}
         self.create_parameters = self.patch_parameters | (self._imports.parameters if self._imports else {})
+        self._watching = Watching(self) if Operation.WATCH in offered else None
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
@@ -77,13 +79,20 @@ class Endpoints(Generic[T]):
         self.batch, self.batch_parameters = batch.endpoint, self.patch_parameters
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A page; or everything, in a form of which there are no pages."""
+        """A page; or, in other forms, everything or a watch."""
         check_path(request)
-        if self._exports and (form := form_of(request)):
-            return await self._exports.answer(request, form, scope, actor)
+        if form := form_of(request):
+            if self._watching and form is Form.EVENTS:
+                return await self._watching.collection(request, scope, actor)
+            if self._exports and form is not Form.EVENTS:
+                return await self._exports.answer(request, form, scope, actor)
         query = self.operations.rules.parse(request.scope["query_string"])
         caller = await self.callers.of(request, Operation.LIST, scope, actor)
-        page = await self.operations.page(caller, self.keys(request), query, count_of(request))
+        watch_token = ""
+        if self._watching and query.include_watch:
+            page, watch_token = await self._watching.page(caller, self.keys(request), query, count_of(request))
+        else:
+            page = await self.operations.page(caller, self.keys(request), query, count_of(request))
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = (
             page.into_wires()
@@ -91,20 +100,27 @@ class Endpoints(Generic[T]):
             else await self._expander.items(Asked(request, scope, actor), page.raws, query.expand)
         )
         if query.fields is not None:
-            selection = self._selection(query.fields)
+            selection = self.selection(query.fields)
             items = [select(item, selection) for item in items]
         body: dict[str, Any] = {"items": items}
         if etags is not None:
             body["etags"] = etags
         if page.next_page_token:
             body["next_page_token"] = page.next_page_token
+        if watch_token:
+            body["watch_token"] = watch_token
         if page.total is not None:
             body["total"] = page.total
         return JsonResponse(dumps(body), headers=_next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """One document; 304 where the client has it. With `expand` there is no ETag, and conditions say nothing."""
+        """One document, 304 where the client has it; or a watch of it.
+
+        With `expand` there is no ETag, and conditions say nothing.
+        """
         check_path(request)
+        if self._watching and form_of(request) is Form.EVENTS:
+            return await self._watching.document(request, scope, actor)
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
         keys = self.keys(request)
         caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
@@ -120,7 +136,7 @@ class Endpoints(Generic[T]):
                 return Response(status_code=304, headers=headers)
             wire = stored.codec.wire(stored.raw)
         if "fields" in asked:
-            wire = select(wire, self._selection(asked["fields"]))
+            wire = select(wire, self.selection(asked["fields"]))
         return JsonResponse(dumps(wire), headers=headers)
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
@@ -208,13 +224,13 @@ class Endpoints(Generic[T]):
         await self.operations.delete(caller, keys, condition=condition, cascade=cascade, validate_only=dry)
         return Response(status_code=204)
 
-    def _selection(self, fields: Sequence[str]) -> Selection:
+    def selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""
         key = self.operations.addresses.key_field
         return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
 
     def keys(self, request: Request) -> tuple[str, ...]:
-        """The keys in the path."""
+        """The keys in the path, from the outermost parent on."""
         found: Mapping[str, str] = request.path_params
         return tuple(found[name] for name in self._names if name in found)
 

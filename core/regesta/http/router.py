@@ -18,7 +18,8 @@ from regesta.http.headers import MERGE_PATCH
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
-from regesta.resource import COLLECTIVE, Operation, Parent, Reference, Resource, Schemas
+from regesta.query import openapi_parameters
+from regesta.resource import COLLECTIVE, Operation, Parent, Reference, Resource, Schemas, WatchLimits
 
 
 class ResourceOptions(TypedDict, total=False):
@@ -48,6 +49,7 @@ class ResourceOptions(TypedDict, total=False):
     max_batch: int
     max_body_size: int
     timeout: float
+    watch: WatchLimits
     secret: str | None
     tags: Sequence[str]
 
@@ -194,12 +196,13 @@ def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.
 def _query_parameters(
     operations: Operations[Any], operation: Operation, endpoints: Endpoints[Any]
 ) -> list[dict[str, Any]]:
+    watching = operations.rules.watch_parameters
     if operation is Operation.LIST:
-        return operations.rules.openapi_parameters()
+        return operations.rules.openapi_parameters() + openapi_parameters(watching)
     if operation is Operation.FACETS:
         return operations.rules.openapi_facet_parameters()
     known = {
-        Operation.GET: endpoints.get_parameters,
+        Operation.GET: endpoints.get_parameters | watching,
         Operation.CREATE: endpoints.create_parameters,
         Operation.PATCH: endpoints.patch_parameters,
         Operation.BATCH: endpoints.batch_parameters,

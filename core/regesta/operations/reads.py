@@ -19,7 +19,7 @@ from regesta.operations.inheritance import children_of
 from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import Atomicity, Batches, atomicity_of, collection_of
+from regesta.store import Atomicity, Batches, atomicity_of, collection_of, committed
 
 if TYPE_CHECKING:
     from regesta.operations.references import Bound
@@ -94,6 +94,7 @@ class Reads(Generic[T]):
         self._codecs: dict[str, Codec[Any]] = {}
         self._tokens: PageTokens | None = None
         self._estimated: tuple[Any, int, float] = (None, 0, 0.0)
+        self._identity = b""
 
     @property
     def collection(self) -> Any:
@@ -155,16 +156,22 @@ class Reads(Generic[T]):
         info = above.resource.document.model_fields[self.resource.parent.stores]
         return value.get(info.alias or self.resource.parent.stores)
 
-    async def page(self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None) -> Page[T]:
-        """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent."""
+    async def page(
+        self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None, session: Any = None
+    ) -> Page[T]:
+        """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent.
+
+        Within a session it has only what cannot be rolled back.
+        """
         async with bounded(self.resource.timeout):
-            parent = await self.parent_value(caller, parents)
+            parent = await self.parent_value(caller, parents, session)
             everything = await self.matching(caller, parent, query.filter, searches=query.searches)
             wanted = everything
             if query.page_token is not None:
                 values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
                 wanted = and_filters(everything, keyset_filter(query.sort, values))
-            found = self.collection.find(wanted, projection=self._projection(query))
+            collection = self.collection if session is None else committed(self.collection)
+            found = collection.find(wanted, projection=self._projection(query), session=session)
             # A batch larger than the limit: the server sees the end at once and keeps no cursor.
             found = found.sort(list(query.sort)).limit(query.page_size + 1).batch_size(query.page_size + 2)
             # None: all of it at once. With a length the driver takes document by document out of its buffer.
@@ -244,20 +251,26 @@ class Reads(Generic[T]):
 
     async def _page_tokens(self) -> PageTokens:
         if self._tokens is None:
-            self._tokens = PageTokens(await self._secret())
+            self._tokens = PageTokens(await self.secret())
         return self._tokens
 
-    async def _secret(self) -> bytes:
-        """The same for every worker without being configured: from the collection's UUID, which clients never see."""
+    async def secret(self) -> bytes:
+        """What signs tokens.
+
+        The same for every worker without being configured: from the collection's UUID, which clients never see.
+        """
         if self.resource.secret:
             return self.resource.secret.encode()
+        if self._identity:
+            return self._identity
         collection = self.collection
         try:
             listed = await collection.database.command("listCollections", filter={"name": collection.name})
             identity = listed["cursor"]["firstBatch"][0]["info"]["uuid"]
         except (NotImplementedError, KeyError, IndexError):
             return _PROCESS_SECRET
-        return hashlib.blake2b(bytes(getattr(identity, "bytes", identity)), person=b"regesta-page").digest()
+        self._identity = hashlib.blake2b(bytes(getattr(identity, "bytes", identity)), person=b"regesta-page").digest()
+        return self._identity
 
 
 _PROCESS_SECRET = secrets.token_bytes(32)

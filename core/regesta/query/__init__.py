@@ -6,7 +6,8 @@ from .facets import FacetQuery
 from .fields import QueryField
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
-from .rules import Query, QueryRules
+from .queries import Query, WatchQuery
+from .rules import QueryRules
 from .search import MAX_SEARCH, check_prefix
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Query",
     "QueryField",
     "QueryRules",
+    "WatchQuery",
     "and_filters",
     "check_prefix",
     "expand_parameter",

@@ -1,6 +1,7 @@
 """The parameters that every list has: sort, fields, page_size, page_token, include."""
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import permutations
 
 from .conditions import escaped
 from .parameters import Parameter
@@ -12,11 +13,18 @@ MAX_FIELDS = 100
 MAX_NAME_SHOWN = 64
 
 TOKEN_PATTERN = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"  # noqa: S105 - its form
+WATCH_TOKEN_PATTERN = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"  # noqa: S105 - its form
 
 
 def page_token_parameter() -> Parameter:
     """`page_token`: read by PageTokens, which knows the query it must belong to."""
     return Parameter(str, {"type": "string", "pattern": TOKEN_PATTERN}, "The next_page_token of the page before.")
+
+
+def after_parameter() -> Parameter:
+    """`after`: where a watch begins; read by who knows the watch it must belong to."""
+    described = "Where a watch begins: a watch_token, or the id of an event; Last-Event-ID goes before it."
+    return Parameter(str, {"type": "string", "pattern": WATCH_TOKEN_PATTERN}, described)
 
 
 def direction(name: str) -> tuple[str, int]:
@@ -106,15 +114,18 @@ def page_size_parameter(usual: int, maximum: int) -> Parameter:
     return Parameter(read, schema, f"How many documents at most; more than {maximum} gives {maximum}.")
 
 
-def include_parameter() -> Parameter:
-    """`include`: what an item carries beside its fields."""
+def include_parameter(words: Mapping[str, str]) -> Parameter:
+    """`include`: what a page carries beside its documents; `words` says what each means."""
 
-    def read(text: str) -> str:
-        if text != "etag":
-            raise ValueError("must be etag")
-        return text
+    def read(text: str) -> frozenset[str]:
+        found = text.split(",")
+        if not words.keys() >= set(found) or len(set(found)) < len(found):
+            raise ValueError(f"must be {' or '.join(words)}, or several of them, separated by commas")
+        return frozenset(found)
 
-    return Parameter(read, {"type": "string", "enum": ["etag"]}, "etag: each item with its ETag.")
+    orders = [",".join(order) for size in range(1, len(words) + 1) for order in permutations(words, size)]
+    described = " ".join(f"{word}: {meaning}" for word, meaning in words.items())
+    return Parameter(read, {"type": "string", "enum": orders}, described)
 
 
 def _any_of(names: Collection[str]) -> str:

@@ -20,7 +20,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from regesta.errors import Malformed
 
 if TYPE_CHECKING:
-    from .rules import Query
+    from .queries import Query
 
 Sort = Sequence[tuple[str, int]]
 

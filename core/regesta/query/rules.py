@@ -1,17 +1,16 @@
 """Compiles what a resource lets clients ask for, and reads query strings by it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import bson
 
 from regesta.errors import DeclarationError, Invalid, Issue
-from regesta.resource import Resource
+from regesta.resource import Operation, Resource
 
 from .conditions import Condition, conditions, mongo_filter
-from .expansion import Expansion, expand_parameter
+from .expansion import expand_parameter
 from .expressions import filter_parameter
 from .facets import PARAMETERS as FACET_PARAMETERS
 from .facets import USUAL, FacetQuery, countable, facet_parameters
@@ -19,6 +18,7 @@ from .fields import Catalogue, QueryField, visible
 from .indexes import Serving, bound_paths, described, warn
 from .listing import (
     MAX_SORT_KEYS,
+    after_parameter,
     direction,
     fields_parameter,
     include_parameter,
@@ -30,38 +30,13 @@ from .listing import (
 )
 from .paging import STANDARD, and_filters
 from .parameters import Parameter, openapi_parameters, parse_parameters
+from .queries import Query, WatchQuery
 from .search import PARAMETER as SEARCH
 from .search import search_parameter, searchable
 from .values import Operator
 
 # Parameters of the list itself, now or by the contract: no field can be compared by such a name.
-RESERVED = frozenset({"expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a list is asked for, checked and in terms of what is stored.
-
-    filter: a MongoDB filter; values are data only.
-    sort: stored paths with 1 or -1; the last one is `_id` or the key, so the order is total.
-    fields: stored paths that `fields=` names (a computed field by its name), None for all. No path lies
-        within another, so it makes a projection.
-    page_size: at most the resource's maximum. page_token: as given, for PageTokens.
-    include_etag: whether `include=etag` was given.
-    binding: a digest of resource, filter and sort, to which page tokens are bound.
-    searches: whether `q` was given; the filter has its `$text` then.
-    expand: the references to follow, by their wire names.
-    """
-
-    filter: dict[str, Any]
-    sort: tuple[tuple[str, int], ...]
-    fields: tuple[str, ...] | None
-    page_size: int
-    page_token: str | None
-    include_etag: bool
-    binding: bytes
-    searches: bool = False
-    expand: Expansion | None = None
+RESERVED = frozenset({"after", "expand", "fields", "filter", "include", "page_size", "page_token", "sort"})
 
 
 class QueryRules:
@@ -99,12 +74,16 @@ class QueryRules:
             "fields": self.fields_parameter,
             "page_size": page_size_parameter(resource.page_size, resource.max_page_size),
             "page_token": page_token_parameter(),
-            "include": include_parameter(),
+            "include": include_parameter(_includes(resource)),
         }
         self.facets = countable(self.filters, shown)
         counting = {name: found for name, found in self._comparing.items() if name not in FACET_PARAMETERS}
         self._facet_parameters = {**facet_parameters(self.facets), **counting}
         self.expandable: tuple[str, ...] = ()
+        self.watch_parameters = {"after": after_parameter()} if Operation.WATCH in resource.operations else {}
+        self._watched = {
+            name: known for name, known in self._parameters.items() if name not in _PAGES
+        } | self.watch_parameters
         self._page_size = resource.page_size
         self._sort = self._default_sort(resource, catalogue)
         key = self._always(resource, catalogue)[-1:]
@@ -123,13 +102,15 @@ class QueryRules:
         values = parse_parameters(query_string, self._with_refusals(self._parameters))
         sort = values.get("sort", self._sort)
         matching = self._matching(values)
+        included = values.get("include", ())
         return Query(
             filter=matching,
             sort=sort,
             fields=values.get("fields"),
             page_size=values.get("page_size", self._page_size),
             page_token=values.get("page_token"),
-            include_etag="include" in values,
+            include_etag="etag" in included,
+            include_watch="watch" in included,
             binding=self._bound(matching, sort) if matching or "sort" in values else self._binding,
             searches=SEARCH in values and self.text is not None,
             expand=values.get("expand"),
@@ -155,6 +136,12 @@ class QueryRules:
     def get_parameters(self) -> dict[str, Parameter]:
         """The parameters of reading one document."""
         return {name: found for name, found in self._parameters.items() if name in ("fields", "expand")}
+
+    def parse_watch(self, query_string: bytes, *, collection: bool) -> WatchQuery:
+        """Read the query string of a watch of the collection or of one document; raises as `parse` does."""
+        one = {"fields": self.fields_parameter, **self.watch_parameters}
+        values = parse_parameters(query_string, self._watched if collection else one)
+        return WatchQuery(self._matching(values), values.get("fields"), values.get("after"))
 
     def openapi_parameters(self) -> list[dict[str, Any]]:
         """OpenAPI 3.1 parameter objects for all parameters of the list."""
@@ -288,6 +275,18 @@ class QueryRules:
         if len(dict(paths)) < len(paths):
             raise DeclarationError(f"{self._said}: default_sort names a field twice")
         return total(paths, self._unique)
+
+
+# What only pages have.
+# What means nothing in a watch, where text cannot be searched either.
+_PAGES = frozenset({"sort", "page_size", "page_token", "include", SEARCH})
+
+
+def _includes(resource: Resource[Any]) -> dict[str, str]:
+    offered = {"etag": "each item with its ETag."}
+    if Operation.WATCH in resource.operations:
+        offered["watch"] = "the page with a watch_token, which leads a watch on from this page."
+    return offered
 
 
 def _distinct(fields: Iterable[QueryField]) -> list[QueryField]:

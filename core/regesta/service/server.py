@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from regesta.errors import ConfigurationError
 from regesta.service.settings import Settings
+from regesta.watch import end_watches
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -67,6 +68,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_watches()  # it would wait for them
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -1,6 +1,7 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
 from ._batches import Batches, Documents
+from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
 from ._driver import Atomicity, aggregated, atomicity_of, collection_of, in_transaction, lock_of, unavailable
 from ._local import LocalServer
 from ._memory import memory_client
@@ -9,16 +10,22 @@ from ._open import Store, StoreKind, open_store
 __all__ = [
     "Atomicity",
     "Batches",
+    "Changes",
     "Documents",
     "LocalServer",
     "Store",
     "StoreKind",
     "aggregated",
     "atomicity_of",
+    "causal_session",
+    "cluster_time",
     "collection_of",
+    "committed",
     "in_transaction",
+    "keep_images",
     "lock_of",
     "memory_client",
+    "open_changes",
     "open_store",
     "unavailable",
 ]
