@@ -76,7 +76,7 @@ async def test_what_is_not_offered_is_not_described(memory_database: Any) -> Non
     async with served(memory_database, Gadget, operations=READS) as client:
         found = (await client.get("/gadgets:schema")).json()
         assert set(found["schemas"]) == {"read"}
-        assert found["operations"] == ["list", "get", "facets", "schema"]
+        assert found["operations"] == ["list", "get", "export", "facets", "schema", "watch"]
 
 
 async def test_who_may_not_see_it(memory_database: Any) -> None:

@@ -209,7 +209,7 @@ async def test_replacing_is_offered_to_who_may_replace(options: Any, offered: bo
     (told,) = (found for found in post["parameters"] if found["name"] == "on_conflict")
     assert ("replace" in told["schema"]["enum"]) is offered
     assert set(post["requestBody"]["content"]) == {"application/json", "application/x-ndjson"}
-    assert set(post["responses"]["200"]["content"]) == {"application/x-ndjson"}
+    assert set(post["responses"]["200"]["content"]) == {"application/json", "application/x-ndjson"}
 
 
 def refused() -> None:
