@@ -44,6 +44,11 @@ class Changes:
             raise Unsupported("the server tells no position of its changes", code=WATCH_UNSUPPORTED)
         return found
 
+    async def begin(self) -> None:
+        """Find where "from now on" is: where changes came while it was opened, behind the first of them."""
+        if self._stream.resume_token is None:
+            await self.next()
+
     async def next(self) -> dict[str, Any] | None:
         """The next change; None where there was none for a while. Raises Gone where there can be no more."""
         with _told_as_gone():
@@ -71,8 +76,11 @@ async def open_changes(
             )
         )
         await stream.__aenter__()  # Motor opens it only here
+    changes = Changes(stream, after)
     try:
-        yield Changes(stream, after)
+        if after is None and at is None:
+            await changes.begin()
+        yield changes
     finally:
         with suppress(PyMongoError):  # the server is away: so is its cursor
             await stream.close()
