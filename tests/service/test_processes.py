@@ -1,5 +1,6 @@
 """`regesta serve` as a real process: how it starts, and every way it ends."""
 
+import contextlib
 import signal
 import socket
 import threading
@@ -11,9 +12,12 @@ import httpx
 import pytest
 from tests.eventually import eventually
 
+from regesta.service import Settings
+
 from .processes import Service, mongods, regesta, serving, starting
 
 WRITERS = 4
+GRACE = Settings().shutdown_grace
 
 
 class Load:
@@ -198,3 +202,17 @@ def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path: Path) -> None:
                 assert process.wait(30) == 0
 
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
+
+
+def test_a_signal_ends_the_watches_and_not_only_after_the_grace(tmp_path: Path) -> None:
+    watch = {"accept": "text/event-stream"}
+    with serving(tmp_path) as service, service.client() as client, contextlib.ExitStack() as open_watches:
+        streams = [open_watches.enter_context(client.stream("GET", "/api/v1/books", headers=watch)) for _ in range(3)]
+        lines = [stream.iter_lines() for stream in streams]
+        assert [next(found)[:6] for found in lines] == ["retry:"] * 3
+        began = time.monotonic()
+        assert service.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < GRACE / 2
+        for found in lines:
+            assert list(found)[-1] == ""  # the last event is whole, and the answer too
+    assert "Traceback" not in service.log.read_text("utf-8")
