@@ -1,6 +1,6 @@
 """Many documents in one request: `POST /books` with a body of NDJSON, one result for each line."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regesta.change import Caller
-from regesta.errors import Duplicate, Invalid, Issue, Location, ProblemError, TooLarge
+from regesta.errors import Duplicate, Invalid, Issue, Location, ProblemError, TooLarge, Unavailable
 from regesta.http.accept import Form
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, media_type_of, precondition_of
@@ -21,8 +21,9 @@ from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
 from regesta.http.problems import problem_body
-from regesta.operations import Operations, Written, bounded
+from regesta.operations import Operations, Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
+from regesta.operations.batches import Outcome
 from regesta.query import Parameter, parse_parameters
 from regesta.resource import Operation, Resource
 from regesta.schemas import dumps, read_json
@@ -31,7 +32,7 @@ T = TypeVar("T", bound=Document)
 
 NDJSON = (str(Form.NDJSON), "application/ndjson")
 # Lines that are written, and answered, together.
-CHUNK = 500
+CHUNK = 200
 
 # What OpenAPI says of an import.
 IMPORT_BODY: dict[str, Any] = {NDJSON[0]: {"schema": {"type": "string", "description": "One document in each line."}}}
@@ -157,53 +158,63 @@ class Imports(Generic[T]):
             results = await self._results(run, chunk)
             await outbox.put(b"".join(dumps(result) + b"\n" for result in results))
 
-    async def _results(self, run: _Run, lines: Collection[Line]) -> list[dict[str, Any]]:
-        """Write some lines, each by itself and in their order."""
-        return [await self._result(run, line) for line in lines]
-
-    async def _result(self, run: _Run, line: Line) -> dict[str, Any]:
+    async def _results(self, run: _Run, lines: Sequence[Line]) -> list[dict[str, Any]]:
+        """Write some lines, each by itself and in their order; together where that is as good."""
+        works = [await self._work(run, line) for line in lines]
         try:
-            written, outcome = await self._written(run, line)
-        except Duplicate as error:
-            if run.on_conflict is not OnConflict.SKIP:
-                return _failed(run, line, error)
+            outcomes = await each_by_itself(
+                self._operations,
+                works,
+                run.parents or None,
+                validate_only=run.validate_only,
+                place=lambda error, _: error,
+            )
+        except ProblemError as error:
+            outcomes = [error] * len(lines)
+        return [self._result(run, line, outcome) for line, outcome in zip(lines, outcomes, strict=True)]
+
+    def _result(self, run: _Run, line: Line, outcome: Outcome) -> dict[str, Any]:
+        if isinstance(outcome, Duplicate) and run.on_conflict is OnConflict.SKIP:
             run.summary["skipped"] += 1
             skipped = {"line": line.number, "status": 200, "skipped": True}
             key = self._key(read_json(line.text or b""))
             return skipped if key is None else {**skipped, "key": key}
+        if not isinstance(outcome, Written):
+            return _failed(run, line, outcome or Unavailable())
+        run.summary["created" if outcome.created else "replaced"] += 1
+        said = {"line": line.number, "status": 201 if outcome.created else 200, "key": outcome.key}
+        return said if run.validate_only else {**said, "etag": f'"{outcome.etag}"'}
+
+    async def _work(self, run: _Run, line: Line) -> Work | ProblemError:
+        """What a line does in a unit, or what is wrong with it already."""
+        try:
+            if line.text is None:
+                raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
+            bodies = self._operations.bodies
+            tree = bodies.checked(read_json(line.text))
+            self._check_scope(run.caller, [(name, ("body", name)) for name in tree])
+            if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
+                return await self._replacing(run, tree, key)
+            build = bodies.builder(line.text, tree)
         except ProblemError as error:
-            return _failed(run, line, error)
-        run.summary[outcome] += 1
-        status = 201 if written.created else 200
-        return {"line": line.number, "status": status, "key": written.key, "etag": f'"{written.etag}"'}
+            return error
+        return lambda unit, dry: self._operations.create(run.caller, run.parents, build, unit, validate_only=dry)
 
-    async def _written(self, run: _Run, line: Line) -> tuple[Written[T], str]:
-        if line.text is None:
-            raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
-        bodies = self._operations.bodies
-        tree = bodies.checked(read_json(line.text))
-        self._check_scope(run.caller, [(name, ("body", name)) for name in tree])
-        if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
-            written = await self._replaced(run, tree, key)
-            return written, "created" if written.created else "replaced"
-        build = bodies.builder(line.text, tree)
-        written = await self._operations.create(run.caller, run.parents, build, validate_only=run.validate_only)
-        return written, "created"
-
-    async def _replaced(self, run: _Run, tree: dict[str, Any], key: str) -> Written[T]:
+    async def _replacing(self, run: _Run, tree: dict[str, Any], key: str) -> Work:
         """As PUT with `allow_missing` does it, after asking whether the caller may replace this one."""
         bodies = self._operations.bodies
         caller = await self._callers.of(run.request, Operation.REPLACE, run.scope, run.actor, key)
-        sent = {name: value for name, value in tree.items() if name != self._key_name}
         self._check_scope(caller, [(name, ("body", name)) for name in tree])
-        whole = bodies.with_key(sent, key)
-        return await self._operations.update(
+        whole = bodies.with_key({name: value for name, value in tree.items() if name != self._key_name}, key)
+        edit, build = bodies.replacement(whole), bodies.builder(dumps(whole), whole)
+        return lambda unit, dry: self._operations.update(
             caller,
             (*run.parents, key),
-            bodies.replacement(whole),
+            edit,
             events=REPLACED,
-            otherwise=bodies.builder(dumps(whole), whole),
-            validate_only=run.validate_only,
+            otherwise=build,
+            unit=unit,
+            validate_only=dry,
         )
 
     @property

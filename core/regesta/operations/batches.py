@@ -21,6 +21,8 @@ from regesta.store import Atomicity, atomicity_of
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
 Work = Callable[[Unit | None, bool], Awaitable[Written[Any] | None]]
 Outcome = Written[Any] | ProblemError | None
+# What a problem of the write at this position says of where it is.
+Place = Callable[[ProblemError, int], ProblemError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def all_or_nothing(
         if len(works) > 1 or bracket:
             raise Unsupported("this store has no transactions", code="TRANSACTIONS_UNSUPPORTED")
         deadline = time.monotonic() + operations.resource.timeout
-        (outcome,) = await _one_by_one(works, deadline, validate_only=validate_only)
+        (outcome,) = await _one_by_one(works, deadline, located, validate_only=validate_only)
         if isinstance(outcome, ProblemError):
             raise outcome
         return [outcome]
@@ -62,7 +64,7 @@ async def all_or_nothing(
     async def work(unit: Unit) -> Sequence[Outcome]:
         if bracket:
             await bracket.begin(unit)
-        outcomes = await _done(operations, unit, dict(enumerate(works)))
+        outcomes = await _done(operations, unit, dict(enumerate(works)), located)
         if failures := [outcome for outcome in outcomes.values() if isinstance(outcome, ProblemError)]:
             raise merged(failures)
         if bracket:
@@ -72,7 +74,7 @@ async def all_or_nothing(
     try:
         return await operations.run(work, subject, validate_only=validate_only)
     except ItemFailed as failed:
-        raise _as_raised(failed) from None
+        raise _as_raised(failed, located) from None
     except NotRecorded as failed:
         raise failed.error from None
 
@@ -84,12 +86,15 @@ async def each_by_itself(
     *,
     bracket: Bracket | None = None,
     validate_only: bool = False,
+    place: Place | None = None,
 ) -> Sequence[Outcome]:
     """Do each of `works` whatever becomes of the others; the outcomes, as if done one after the other.
 
     They are tried in one transaction. What fails there is left out and the others are tried again; where that
-    takes too often, each goes by itself. With `bracket` it always is one transaction. Raises Unavailable.
+    takes too often, each goes by itself. With `bracket` it always is one transaction. `place` is `located` unless
+    given. Raises Unavailable.
     """
+    place = place or located
     deadline = time.monotonic() + operations.resource.timeout
     failed: dict[int, ProblemError] = {i: found for i, found in enumerate(works) if isinstance(found, ProblemError)}
     if bracket or await atomicity_of(operations.collection) is Atomicity.TRANSACTIONS:
@@ -102,7 +107,7 @@ async def each_by_itself(
             async def work(unit: Unit, left: dict[int, Work] = left) -> Sequence[Outcome]:
                 if bracket:
                     await bracket.begin(unit)
-                outcomes = failed | await _done(operations, unit, left)
+                outcomes = failed | await _done(operations, unit, left, place)
                 ordered = [outcomes[index] for index in range(len(works))]
                 if bracket:
                     await bracket.end(unit, ordered)
@@ -112,12 +117,12 @@ async def each_by_itself(
             try:
                 return await operations.run(work, subject, validate_only=validate_only, seconds=seconds)
             except ItemFailed as found:
-                failed[found.index] = _as_raised(found)
+                failed[found.index] = _as_raised(found, place)
             except NotRecorded as found:
                 if bracket:
                     raise found.error from None
                 break
-    return await _one_by_one(works, deadline, validate_only=validate_only)
+    return await _one_by_one(works, deadline, place, validate_only=validate_only)
 
 
 MIN_SECONDS = 0.01
@@ -140,7 +145,7 @@ def located(error: ProblemError, index: int) -> ProblemError:
     return error
 
 
-async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work]) -> dict[int, Outcome]:
+async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work], place: Place) -> dict[int, Outcome]:
     """What became of each. One that fails and has done nothing yet does not stop the others.
 
     Raises ItemFailed where one fails that has: only an abort undoes it.
@@ -156,14 +161,16 @@ async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work])
                 # What is held back came before it, and may fail too.
                 await operations.send(unit)
                 raise ItemFailed(index, error) from None
-            outcomes[index] = located(error, index)
+            outcomes[index] = place(error, index)
         if count % AT_A_TIME == 0:
             await asyncio.sleep(0)
     await operations.send(unit)
     return outcomes
 
 
-async def _one_by_one(works: Sequence[Work | ProblemError], deadline: float, *, validate_only: bool) -> list[Outcome]:
+async def _one_by_one(
+    works: Sequence[Work | ProblemError], deadline: float, place: Place, *, validate_only: bool
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for index, work in enumerate(works):
         seconds = deadline - time.monotonic()
@@ -172,16 +179,12 @@ async def _one_by_one(works: Sequence[Work | ProblemError], deadline: float, *, 
         elif seconds <= 0:
             outcomes.append(Unavailable("there was no time left for it; nothing was done", code="TIMEOUT"))
         else:
-            outcomes.append(await _alone(work, index, seconds, validate_only=validate_only))
+            try:
+                async with bounded(seconds, "the write took too long; whether it was done is unknown"):
+                    outcomes.append(await work(None, validate_only))
+            except ProblemError as error:
+                outcomes.append(place(error, index))
     return outcomes
-
-
-async def _alone(work: Work, index: int, seconds: float, *, validate_only: bool) -> Outcome:
-    try:
-        async with bounded(seconds, "the write took too long; whether it was done is unknown"):
-            return await work(None, validate_only)
-    except ProblemError as error:
-        return located(error, index)
 
 
 def _within(loc: Location) -> Location:
@@ -191,8 +194,8 @@ def _within(loc: Location) -> Location:
     return ("if_match",) if loc[0] == "header" else loc
 
 
-def _as_raised(failed: ItemFailed) -> ProblemError:
+def _as_raised(failed: ItemFailed, place: Place) -> ProblemError:
     """The problem of a write. Raises what is none: the driver's own errors."""
     if isinstance(failed.error, ProblemError):
-        return located(failed.error, failed.index)
+        return place(failed.error, failed.index)
     raise failed.error
