@@ -494,3 +494,11 @@ async def test_a_database_that_is_late_is_a_problem_before_the_first_batch(
         with pytest.raises(Unavailable):
             await client.get("/books", headers=NDJSON)
         await nothing_is_left(database)
+
+
+async def test_caches_are_told_that_there_are_several_forms(any_database: Any) -> None:
+    async with served(any_database, Book, key="isbn") as client:
+        await client.post("/books", json={"isbn": "1", "title": "Emma"})
+        for path in ("/books", "/books/1"):
+            assert (await client.get(path)).headers["vary"] == "Accept"
+        assert (await client.get("/books", headers=NDJSON)).headers["vary"] == "Accept"

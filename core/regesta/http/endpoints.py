@@ -67,6 +67,8 @@ class Endpoints(Generic[T]):
         self.patch_parameters = {"validate_only": VALIDATE_ONLY}
         self.create_parameters = self.patch_parameters | (self._imports.parameters if self._imports else {})
         self._watching = Watching(self) if Operation.WATCH in offered else None
+        # RFC 9110, 12.5.5: a cache must not answer one form for another.
+        self._vary = {"Vary": "Accept"} if self._exports or self._watching else {}
         # Where the server makes the key, only POST creates.
         chosen = self.resource.key not in self.resource.read_only
         self.replace_parameters: dict[str, Parameter] = (
@@ -111,7 +113,7 @@ class Endpoints(Generic[T]):
             body["watch_token"] = watch_token
         if page.total is not None:
             body["total"] = page.total
-        return JsonResponse(dumps(body), headers=_next_link(request, page.next_page_token))
+        return JsonResponse(dumps(body), headers=self._vary | _next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """One document, 304 where the client has it; or a watch of it.
@@ -127,11 +129,11 @@ class Endpoints(Generic[T]):
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.
-            headers = None
+            headers = self._vary
             (wire,) = await self._expander.items(Asked(request, scope, actor), [dict(stored.raw)], asked["expand"])
         else:
             etag = stored.etag
-            headers = {"ETag": quoted(etag)}
+            headers = {"ETag": quoted(etag), **self._vary}
             if has_condition(request) and not is_wanted(request, etag):
                 return Response(status_code=304, headers=headers)
             wire = stored.codec.wire(stored.raw)
