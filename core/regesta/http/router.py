@@ -92,14 +92,15 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     collection = collection_path(operations)
     document = f"{collection}/{{{resource.singular.replace('-', '_')}}}"
     heads = []
-    # Those with a suffix first: `/books/{book}` would match `/books/1:history` as well.
-    for operation, method in sorted(METHODS.items(), key=lambda item: not item[1].suffix):
-        if operation not in offered(operations):
-            continue
+    found = {operation: method for operation, method in METHODS.items() if operation in offered(operations)}
+    suffixes = tuple(method.suffix for method in found.values() if method.suffix and not method.on_collection)
+    for operation, method in found.items():
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)
         route.allowed = _allowed(resource, method)
         route.literal, route.suffix = f"/{resource.name}", method.suffix
+        # `/books/{book}` would match `/books/1:history` as well.
+        route.suffixes_of_others = () if method.suffix or method.on_collection else suffixes
         router.routes.append(route)
         if method.verb == "GET":
             heads.append(_head(route))
@@ -161,6 +162,7 @@ def _head(route: ResourceRoute) -> ResourceRoute:
         include_in_schema=False,
     )
     head.allowed, head.literal, head.suffix = route.allowed, route.literal, route.suffix
+    head.suffixes_of_others = route.suffixes_of_others
     return head
 
 

@@ -69,6 +69,7 @@ class ResourceRoute(ProblemRoute):
     literal: str = ""
     # `:history`, where this is a custom method; a key that ends so is sent as `%3Ahistory`.
     suffix: str = ""
+    suffixes_of_others: tuple[str, ...] = ()
 
     def handler_inside(self, handler: Handler) -> Handler:
         """FastAPI's handler, without a body to read."""
@@ -80,7 +81,9 @@ class ResourceRoute(ProblemRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """FastAPI's answer; a request that is this route's is remembered for `ResourceRouter.handle`."""
-        if self.literal not in scope["path"] or (self.suffix and not _ends_with(scope, self.suffix)):
+        if self.literal not in scope["path"] or (self.suffix and not _ends_with(scope, (self.suffix,))):
+            return Match.NONE, {}
+        if self.suffixes_of_others and _ends_with(scope, self.suffixes_of_others):
             return Match.NONE, {}
         match, child_scope = super().matches(scope)
         if match is Match.FULL:
@@ -151,10 +154,12 @@ class _BodyForEndpoint(Request):
         return b""
 
 
-def _ends_with(scope: Scope, suffix: str) -> bool:
+def _ends_with(scope: Scope, suffixes: tuple[str, ...]) -> bool:
     """Whether the path ends so as it was sent; servers need not tell that."""
+    if not scope["path"].endswith(suffixes):
+        return False
     sent: bytes | None = scope.get("raw_path")
-    return scope["path"].endswith(suffix) and (sent is None or sent.partition(b"?")[0].endswith(suffix.encode()))
+    return sent is None or sent.partition(b"?")[0].endswith(tuple(suffix.encode() for suffix in suffixes))
 
 
 def _included_as(route: routing.APIRoute, scope: Scope) -> Any:
