@@ -207,7 +207,7 @@ class Resource(Generic[T]):
             managed.add("id")
         return frozenset(managed)
 
-    @property
+    @cached_property
     def id_from_server(self) -> bool:
         """Whether the document's id has a default (ObjectId, UUID factory); else clients give it."""
         return not self.document.model_fields["id"].is_required()
