@@ -14,6 +14,7 @@ from regesta.operations import Operations
 from regesta.query import MAX_SEARCH, parse_parameters
 from regesta.resource import Operation, Resource
 from regesta.schemas import dumps, json_schemas
+from regesta.schemas.parts import plain
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -112,6 +113,6 @@ def _schemas(operations: Operations[Any]) -> dict[str, Any]:
     }
     bodies = {str(operation): make(codec) for operation, make in made.items() if operation in given}
     return {
-        name: {"$schema": DIALECT, **schema}
+        name: {"$schema": DIALECT, **plain(schema)}
         for name, schema in {"read": json_schemas.read_schema(codec), **bodies}.items()
     }

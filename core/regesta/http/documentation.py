@@ -1,12 +1,9 @@
 """What OpenAPI says of the generated routes."""
 
-import json
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel, GetJsonSchemaHandler, create_model
-from pydantic_core import CoreSchema
+from pydantic import create_model
 
 from regesta import errors
 from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
@@ -17,11 +14,10 @@ from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import MEDIA_TYPE, Problem
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
+from regesta.http.wire_models import Documented, documented
 from regesta.operations import Operations
 from regesta.resource import READS, Operation, Resource
 from regesta.schemas import json_schemas
-
-Documented = type[BaseModel]
 
 ETAG_HEADER = {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}}
 LOCATION_HEADER = {"Location": {"description": "Where the new document is.", "schema": {"type": "string"}}}
@@ -34,31 +30,12 @@ REPLAYED_HEADER = {
 }
 LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', "schema": {"type": "string"}}}
 
+PART = "Input"  # a model inside a body is stricter than the same one inside an answer
+
 READ_ERRORS: tuple[type[errors.ProblemError], ...] = (errors.Malformed, errors.Invalid, errors.Unavailable)
 WRITE_ERRORS = (*READ_ERRORS, errors.Conflict)
 BODY_ERRORS = (*WRITE_ERRORS, errors.TooLarge, errors.UnsupportedMedia)
 CHANGE_ERRORS = (errors.NotFound, errors.PreconditionFailed)
-
-
-class WireModel(BaseModel):
-    """Stands for a JSON Schema where FastAPI wants a model; nothing is validated by it."""
-
-    wire_schema: ClassVar[Mapping[str, Any]] = {}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema, under the class's name."""
-        return {**cls.wire_schema, "title": cls.__name__}
-
-
-def documented(name: str, schema: Mapping[str, Any]) -> Documented:
-    """A model that shows this schema; the same one for the same schema, so that two routers share it."""
-    return _documented(name, json.dumps(schema, sort_keys=False, default=str))
-
-
-@cache
-def _documented(name: str, schema: str) -> Documented:
-    return type(name, (WireModel,), {"__module__": __name__, "wire_schema": json.loads(schema)})
 
 
 class Documentation:
@@ -69,10 +46,10 @@ class Documentation:
         name = resource.document.__name__
         self._operations = operations
         self.read = documented(name, json_schemas.read_schema(codec))
-        self.create = documented(f"{name}Create", json_schemas.create_schema(codec))
-        self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec))
-        self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec))
-        self.batch = documented(f"{name}Batch", batch_schema(operations))
+        self.create = documented(f"{name}Create", json_schemas.create_schema(codec), PART)
+        self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec), PART)
+        self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec), PART)
+        self.batch = documented(f"{name}Batch", batch_schema(operations), PART)
         self.results = documented(f"{name}BatchResults", results_schema(json_schemas.read_schema(codec)))
         self.page = _page_model(f"{name}Page", self.read)
 

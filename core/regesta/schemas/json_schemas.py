@@ -1,7 +1,8 @@
-"""JSON Schemas of what clients send and get, for OpenAPI. They say what is accepted as exactly as they can."""
+"""JSON Schemas of what clients send and get, for OpenAPI. They say what is accepted as exactly as they can.
 
-import copy
-from collections.abc import Mapping
+The models inside are marked (see `parts`): `plain` or `divided` makes a JSON Schema for others of it.
+"""
+
 from typing import Any, Literal
 
 from beanie import Document
@@ -9,9 +10,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from regesta.resource import Resource
 from regesta.schemas.codec import Codec
+from regesta.schemas.parts import JsonSchema, inlined, plain, variant
 from regesta.schemas.shape import linked_document
 
-JsonSchema = dict[str, Any]
 Mode = Literal["validation", "serialization"]
 
 NO_NUL = r"^[^\u0000]*$"
@@ -55,7 +56,7 @@ def read_schema(codec: Codec[Any]) -> JsonSchema:
     """What clients get. Only the key is sure to be there: `fields=` leaves out, and old documents may lack fields."""
     own = codec.resource.schemas.read
     if own is not None:
-        return _required(_inlined(own.model_json_schema(mode="serialization")), [])
+        return _required(inlined(own.model_json_schema(mode="serialization")), [])
     schema = _renamed(_document_schema(codec.document, "serialization"), codec.document)
     hidden = {codec.wire_names.get(name, name) for name in codec.hidden} | {"revision_id"}
     schema["properties"] = {name: found for name, found in schema["properties"].items() if name not in hidden}
@@ -65,18 +66,18 @@ def read_schema(codec: Codec[Any]) -> JsonSchema:
 def key_schema(resource: Resource[Any]) -> JsonSchema:
     """The key as a path parameter."""
     annotation = resource.document.model_fields[resource.key].annotation
-    schema = _inlined(TypeAdapter(annotation).json_schema())
+    schema = inlined(TypeAdapter(annotation).json_schema())
     schema = next((found for found in schema.get("anyOf", [schema]) if found.get("type") != "null"), schema)
     schema = {name: value for name, value in schema.items() if name not in ("title", "example", "default")}
     if schema == {"type": "string"}:
         return {"type": "string", "minLength": 1}
-    tightened: JsonSchema = _tightened(schema)
+    tightened: JsonSchema = plain(_tightened(schema))
     return tightened
 
 
 def _body(codec: Codec[Any], own: type[BaseModel] | None) -> JsonSchema:
     if own is not None:
-        tightened: JsonSchema = _tightened(_inlined(own.model_json_schema(mode="validation")))
+        tightened: JsonSchema = _tightened(inlined(own.model_json_schema(mode="validation")))
         return tightened
     schema = _renamed(_document_schema(codec.document, "validation"), codec.document)
     schema["properties"] = {name: found for name, found in schema["properties"].items() if name in codec.inputs}
@@ -86,7 +87,7 @@ def _body(codec: Codec[Any], own: type[BaseModel] | None) -> JsonSchema:
 
 
 def _document_schema(document: type[Document], mode: Mode) -> JsonSchema:
-    return _inlined(document.model_json_schema(by_alias=True, mode=mode))
+    return inlined(document.model_json_schema(by_alias=True, mode=mode))
 
 
 def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
@@ -126,7 +127,7 @@ def _merged(schema: JsonSchema) -> JsonSchema:
         return {**schema, "anyOf": [_merged(choice) for choice in schema["anyOf"]]}
     if schema.get("type") != "object":
         return schema
-    merged, required = dict(schema), schema.get("required", ())
+    merged, required = variant(schema, "Patch"), schema.get("required", ())
     if "properties" in schema:
         merged["properties"] = {
             name: _merged(found) if name in required else _nullable(_merged(found))
@@ -140,29 +141,6 @@ def _merged(schema: JsonSchema) -> JsonSchema:
 def _required(schema: JsonSchema, names: list[str]) -> JsonSchema:
     rest = {key: value for key, value in schema.items() if key != "required"}
     return {**rest, "required": names} if names else rest
-
-
-def _inlined(schema: JsonSchema) -> JsonSchema:
-    """Without `$defs`: a schema that stands by itself. Where a model contains itself, one level is shown."""
-    definitions = schema.get("$defs", {})
-    rest = {key: value for key, value in schema.items() if key != "$defs"}
-    inlined: JsonSchema = _resolve(copy.deepcopy(rest), definitions, ())
-    return inlined
-
-
-def _resolve(node: Any, definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
-    if isinstance(node, list):
-        return [_resolve(item, definitions, inside) for item in node]
-    if not isinstance(node, dict):
-        return node
-    reference = node.get("$ref")
-    if not isinstance(reference, str):
-        return {key: _resolve(value, definitions, inside) for key, value in node.items() if key != "discriminator"}
-    name = reference.rpartition("/")[2]
-    if name in inside:
-        return {"type": "object", "title": name}
-    rest = {key: value for key, value in node.items() if key != "$ref"}
-    return {**_resolve(definitions[name], definitions, (*inside, name)), **rest}
 
 
 def _tightened(node: Any) -> Any:
