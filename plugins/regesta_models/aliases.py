@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Stored, Unit, caller_of
 from regesta.errors import Conflict, Malformed, ProblemError, TooLarge, Unavailable, UnsupportedMedia
-from regesta.http import Problem
+from regesta.http import problem_answer
 from regesta.query import parse_parameters
 from regesta.schemas import dumps, issues_of, read_json
 from regesta_models.constraints import AliasName
@@ -213,9 +213,8 @@ def version_response(description: str) -> dict[str, Any]:
 
 
 def problems(*errors: type[ProblemError]) -> dict[int | str, dict[str, Any]]:
-    """These errors in OpenAPI, by reference: FastAPI would say that a `model` is application/json."""
-    content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
-    return {error.status: {"description": error.title, "content": content} for error in errors}
+    """These errors in OpenAPI."""
+    return {error.status: problem_answer(error) for error in errors}
 
 
 def _with(alias: str) -> Callable[[Stored[Version], Version], Version]:

@@ -1,7 +1,7 @@
 """Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
 
 from regesta.http.callers import caller_of, request_id_of
-from regesta.http.problems import Problem, problem_response
+from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.router import ResourceOptions, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 
@@ -11,6 +11,7 @@ __all__ = [
     "ResourceOptions",
     "caller_of",
     "crud_router",
+    "problem_answer",
     "problem_response",
     "registry_router",
     "request_id_of",

@@ -7,15 +7,17 @@ from regesta.http.batch_bodies import members_of
 from regesta.operations import Operations
 from regesta.resource import Operation
 from regesta.schemas import json_schemas
+from regesta.schemas.parts import named
 
 
 def batch_schema(operations: Operations[Any]) -> dict[str, Any]:
     """The body of a batch."""
-    codec = operations.codec
+    codec, name = operations.codec, operations.resource.document.__name__
+    patch = named(json_schemas.patch_schema(codec), f"{name}Patch")
     bodies: dict[Operation, Any] = {
-        Operation.CREATE: json_schemas.create_schema(codec),
-        Operation.REPLACE: json_schemas.replace_schema(codec),
-        Operation.PATCH: {"anyOf": [json_schemas.patch_schema(codec), JSON_PATCH]},
+        Operation.CREATE: named(json_schemas.create_schema(codec), f"{name}Create"),
+        Operation.REPLACE: named(json_schemas.replace_schema(codec), f"{name}Replace"),
+        Operation.PATCH: {"anyOf": [patch, named(JSON_PATCH, "JsonPatch")]},
     }
     kinds = [_operation(operations, found, bodies.get(found)) for found in operations.resource.in_batches]
     return {
@@ -38,8 +40,8 @@ def batch_schema(operations: Operations[Any]) -> dict[str, Any]:
     }
 
 
-def results_schema(read: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a batch."""
+def results_schema(name: str, read: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a batch of documents of this name."""
     result = {
         "type": "object",
         "required": ["status"],
@@ -47,20 +49,20 @@ def results_schema(read: Mapping[str, Any]) -> dict[str, Any]:
             "status": {"type": "integer", "description": "What a single write would have been answered."},
             "key": {"type": "string"},
             "etag": {"type": "string", "description": "As in the ETag header, for a later `if_match`."},
-            "item": dict(read),
-            "problem": {"type": "object", "description": "A problem (RFC 9457)."},
+            "item": named(dict(read), name),
+            "problem": {"$ref": "Problem"},
         },
     }
     return {
         "type": "object",
         "required": ["results"],
-        "properties": {"results": {"type": "array", "items": result}},
+        "properties": {"results": {"type": "array", "items": named(result, f"{name}BatchResult")}},
     }
 
 
 def _operation(operations: Operations[Any], operation: Operation, body: Any) -> dict[str, Any]:
     shown = {
-        "op": {"const": operation.value},
+        "op": {"type": "string", "const": operation.value},
         "key": json_schemas.TEXT,
         "body": body,
         "if_match": {"type": "string", "pattern": r'^(?:\*|"[0-9a-f]{1,64}")$'},
@@ -68,12 +70,13 @@ def _operation(operations: Operations[Any], operation: Operation, body: Any) -> 
         "cascade": {"type": "boolean", "default": False},
     }
     members = members_of(operations, operation)
-    return {
+    schema = {
         "type": "object",
         "required": [name for name, needed in members.items() if needed],
         "additionalProperties": False,
         "properties": {name: shown[name] for name in members},
     }
+    return named(schema, f"{operations.resource.document.__name__}Batch{operation.capitalize()}")
 
 
 _POINTER = {"type": "string", "pattern": r"^(/([^~\u0000]|~[01])*)+$", "description": "A JSON Pointer (RFC 6901)."}
@@ -96,30 +99,27 @@ _VALUE = {
     ]
 }
 _OTHERS = {"additionalProperties": _SCALAR, "propertyNames": _KEYS}
+
+
+def _change(name: str, op: dict[str, Any], **members: Any) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["op", "path", *members],
+        "properties": {"op": {"type": "string", **op}, "path": _POINTER, **members},
+        **_OTHERS,
+    }
+    return named(schema, name)
+
+
 JSON_PATCH: dict[str, Any] = {
     "title": "JsonPatch",
     "description": "A JSON Patch (RFC 6902).",
     "type": "array",
     "items": {
         "anyOf": [
-            {
-                "type": "object",
-                "required": ["op", "path", "value"],
-                "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": _POINTER, "value": _VALUE},
-                **_OTHERS,
-            },
-            {
-                "type": "object",
-                "required": ["op", "path"],
-                "properties": {"op": {"const": "remove"}, "path": _POINTER},
-                **_OTHERS,
-            },
-            {
-                "type": "object",
-                "required": ["op", "path", "from"],
-                "properties": {"op": {"enum": ["move", "copy"]}, "path": _POINTER, "from": _POINTER},
-                **_OTHERS,
-            },
+            _change("JsonPatchValue", {"enum": ["add", "replace", "test"]}, value=_VALUE),
+            _change("JsonPatchRemove", {"const": "remove"}),
+            _change("JsonPatchFrom", {"enum": ["move", "copy"]}, **{"from": _POINTER}),
         ]
     },
 }

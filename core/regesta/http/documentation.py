@@ -12,12 +12,13 @@ from regesta.http.exports import EXPORT_CONTENT
 from regesta.http.facets import FacetCounts
 from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
-from regesta.http.problems import MEDIA_TYPE, Problem
+from regesta.http.problems import Problem, problem_answer
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.http.wire_models import Documented, documented
 from regesta.operations import Operations
 from regesta.resource import READS, Operation, Resource
 from regesta.schemas import json_schemas
+from regesta.schemas.parts import plain
 
 ETAG_HEADER = {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}}
 LOCATION_HEADER = {"Location": {"description": "Where the new document is.", "schema": {"type": "string"}}}
@@ -50,7 +51,9 @@ class Documentation:
         self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec), PART)
         self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec), PART)
         self.batch = documented(f"{name}Batch", batch_schema(operations), PART)
-        self.results = documented(f"{name}BatchResults", results_schema(json_schemas.read_schema(codec)))
+        self.results = documented(
+            f"{name}BatchResults", results_schema(name, json_schemas.read_schema(codec)), models={"Problem": Problem}
+        )
         self.page = _page_model(f"{name}Page", self.read)
 
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
@@ -61,7 +64,7 @@ class Documentation:
         events = stream_content(operation, self._operations.resource.operations)
         found += WATCH_ERRORS if events else ()
         problems: dict[int | str, dict[str, Any]] = {
-            error.status: {"description": error.title, "content": {MEDIA_TYPE: _PROBLEM}} for error in found
+            error.status: problem_answer(error, patch=operation is Operation.PATCH) for error in found
         }
         # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
         # so one response has the model, the one that gateways in front answer as well.
@@ -74,7 +77,7 @@ class Documentation:
             success[200]["content"] = success[200].get("content", {}) | events
         if operation is Operation.CREATE and Operation.IMPORT in offered:
             said = f"{success[200]['description']}. {IMPORT_ANSWER['description']}"
-            success[200] |= {"description": said, "content": IMPORT_ANSWER["content"]}
+            success[200] |= {"description": said, "content": {"application/json": {}} | IMPORT_ANSWER["content"]}
         if operation in (Operation.GET, Operation.LIST) and self._operations.rules.expandable:
             success[200] |= {"description": f"{success[200]['description']}. With `expand`, references are objects."}
         return success | problems
@@ -112,7 +115,9 @@ def request_body(operation: Operation, resource: Resource[Any]) -> dict[str, Any
     if operation in (Operation.CREATE, Operation.REPLACE, Operation.BATCH):
         return {"required": True}
     if operation is Operation.PATCH:
-        return {"required": True, "content": {"application/json-patch+json": {"schema": JSON_PATCH}}}
+        # An array by its name alone would be `isinstance(body, list[...])` in generated Python, which cannot be asked.
+        shown = {"title": "JsonPatch", "description": JSON_PATCH["description"], "allOf": [plain(JSON_PATCH)]}
+        return {"required": True, "content": {"application/json-patch+json": {"schema": shown}}}
     return {}
 
 
@@ -191,6 +196,3 @@ def _page_model(name: str, read: Documented) -> Documented:
         watch_token=(str, ""),
         total=(int, 0),
     )
-
-
-_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}

@@ -35,7 +35,9 @@ NDJSON = (str(Form.NDJSON), "application/ndjson")
 CHUNK = 200
 
 # What OpenAPI says of an import.
-IMPORT_BODY: dict[str, Any] = {NDJSON[0]: {"schema": {"type": "string", "description": "One document in each line."}}}
+IMPORT_BODY: dict[str, Any] = {
+    NDJSON[0]: {"schema": {"type": "string", "format": "binary", "description": "One document in each line."}}
+}
 IMPORT_ANSWER: dict[str, Any] = {
     "description": "The results of an import: one for each line, and a summary",
     "content": {

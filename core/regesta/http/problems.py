@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from regesta.errors import Invalid, Issue, ProblemError
+from regesta.errors import Invalid, Issue, ProblemError, Unavailable, UnsupportedMedia
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +42,23 @@ class Problem(BaseModel):
     code: str = Field(description="UPPER_SNAKE, stable, for programs")
     instance: str = Field(description="the path of the request")
     errors: list[ProblemIssue]
+
+
+def problem_answer(error: type[ProblemError], *, patch: bool = False) -> dict[str, Any]:
+    """An error as OpenAPI's answer, with its headers; `patch` where it is of a PATCH.
+
+    The problem is a reference: FastAPI would say that a `model` is application/json. The generated routes define it.
+    """
+    shown = {"description": error.title, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    accepted = "Accept-Patch" if patch else "Accept"
+    headers = {
+        Unavailable.status: ("Retry-After", "Seconds to wait before the next try.", {"type": "integer", "minimum": 0}),
+        UnsupportedMedia.status: (accepted, "The media types that are read here.", {"type": "string"}),
+    }
+    if error.status not in headers:
+        return shown
+    name, description, schema = headers[error.status]
+    return {**shown, "headers": {name: {"description": description, "schema": schema}}}
 
 
 def problem_response(error: ProblemError, instance: str) -> Response:

@@ -29,12 +29,15 @@ class WireModel(BaseModel):
         return {**_referring(cls.wire_schema, parts), "title": cls.__name__}
 
 
-def documented(name: str, schema: JsonSchema, part_suffix: str = "") -> Documented:
+def documented(
+    name: str, schema: JsonSchema, part_suffix: str = "", *, models: Mapping[str, Documented] | None = None
+) -> Documented:
     """A model that shows this schema; the same one for the same schema, so that two routers share it.
 
-    The models inside become components of their own, whose names end in `part_suffix`.
+    The models inside become components of their own, whose names end in `part_suffix`. `models` are those that
+    the schema refers to: `{"$ref": "Problem"}`.
     """
-    parts: dict[str, Documented] = {}
+    parts: dict[str, Documented] = dict(models or {})
 
     def refer(part: str, schema: JsonSchema) -> str:
         digest = hashlib.blake2b(_text(schema).encode(), digest_size=16).hexdigest()

@@ -22,6 +22,11 @@ def inlined(schema: JsonSchema) -> JsonSchema:
     return resolved
 
 
+def named(schema: JsonSchema, name: str) -> JsonSchema:
+    """The same schema, marked as a part of this name."""
+    return {**schema, _MARK: {"name": name, "own": {}, "suffix": "", "named": True}}
+
+
 def variant(schema: JsonSchema, suffix: str) -> JsonSchema:
     """The same schema, whose part has a name of its own in this use."""
     return {**schema, _MARK: {**schema[_MARK], "suffix": suffix}} if _MARK in schema else schema
@@ -35,12 +40,13 @@ def plain(node: Any) -> Any:
 def divided(schema: JsonSchema, suffix: str, refer: Callable[[str, JsonSchema], str]) -> JsonSchema:
     """The schema with a `$ref` for each part; `refer` takes a part's name and schema, and tells where it is.
 
-    Objects and enumerations are taken out; parts that contain parts come after them. `suffix` sets names apart
-    from those of the same models in other uses, unless the part is an enumeration, which is the same in all.
+    Objects, enumerations and what was `named` are taken out; parts that contain parts come after them. `suffix`
+    sets names apart from those of the same models in other uses, unless the part is an enumeration, which is the
+    same in all.
     """
 
     def take_out(part: JsonSchema, mark: Mapping[str, Any]) -> JsonSchema:
-        if "properties" not in part and "enum" not in part:
+        if not (part.keys() & {"properties", "enum"} or "named" in mark):
             return {key: value for key, value in part.items() if key != _MARK}
         beside = {key: part[key] for key in mark["own"] if key in part}
         own = {key: value for key, value in part.items() if key not in beside and key != _MARK}

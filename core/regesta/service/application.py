@@ -74,8 +74,19 @@ class Service(FastAPI):
         FastAPI turns every `maximum` into a float, and the nearest one to 2^63-1 is 2^63, which is refused.
         """
         if self.openapi_schema is None:
-            self.openapi_schema = _with_whole_bounds(super().openapi())
+            self.openapi_schema = _with_request_ids(_with_whole_bounds(super().openapi()))
         return self.openapi_schema
+
+
+def _with_request_ids(document: dict[str, Any]) -> dict[str, Any]:
+    """The header that each answer carries."""
+    shown = {"description": "What the log and the audit trail know the request by.", "schema": {"type": "string"}}
+    document.setdefault("components", {})["headers"] = {"RequestId": shown}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                answer.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/RequestId"}
+    return document
 
 
 def _with_whole_bounds(node: Any) -> Any:

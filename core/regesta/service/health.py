@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
-from regesta.http import ProblemRoute
-from regesta.http.problems import MEDIA_TYPE
+from regesta.http import ProblemRoute, problem_answer
 
 PING = 1.0  # seconds
 
@@ -61,11 +60,7 @@ def health_router(readiness: Readiness) -> APIRouter:
         await readiness.check()
         return Health()
 
-    # By reference, not as `model`: FastAPI would say that it is application/json. The generated routes define it.
-    problem = {"$ref": "#/components/schemas/Problem"}
-    not_ready: dict[int | str, dict[str, Any]] = {
-        503: {"description": Unavailable.title, "content": {MEDIA_TYPE: {"schema": problem}}}
-    }
+    not_ready: dict[int | str, dict[str, Any]] = {Unavailable.status: problem_answer(Unavailable)}
     for endpoint, responses, summary in ((livez, None, "Is it alive?"), (readyz, not_ready, "Is it ready?")):
         path, name = f"/{endpoint.__name__}", endpoint.__name__
         router.add_api_route(path, endpoint, methods=["GET"], operation_id=name, summary=summary, responses=responses)
