@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from regesta import errors
 from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
@@ -44,17 +44,16 @@ class Documentation:
 
     def __init__(self, operations: Operations[Any]) -> None:
         resource, codec = operations.resource, operations.codec
-        name = resource.document.__name__
+        document, read = resource.document, json_schemas.read_schema(codec)
         self._operations = operations
-        self.read = documented(name, json_schemas.read_schema(codec))
-        self.create = documented(f"{name}Create", json_schemas.create_schema(codec), PART)
-        self.replace = documented(f"{name}Replace", json_schemas.replace_schema(codec), PART)
-        self.patch = documented(f"{name}Patch", json_schemas.patch_schema(codec), PART)
-        self.batch = documented(f"{name}Batch", batch_schema(operations), PART)
-        self.results = documented(
-            f"{name}BatchResults", results_schema(name, json_schemas.read_schema(codec)), models={"Problem": Problem}
-        )
-        self.page = _page_model(f"{name}Page", self.read)
+        self.read = documented(document, "", read)
+        self.create = documented(document, "Create", json_schemas.create_schema(codec), PART)
+        self.replace = documented(document, "Replace", json_schemas.replace_schema(codec), PART)
+        self.patch = documented(document, "Patch", json_schemas.patch_schema(codec), PART)
+        self.batch = documented(document, "Batch", batch_schema(operations), PART)
+        results = results_schema(document.__name__, read)
+        self.results = documented(document, "BatchResults", results, models={"Problem": Problem})
+        self.page = _page_model(f"{document.__name__}Page", self.read)
 
     def responses(self, operation: Operation) -> dict[int | str, dict[str, Any]]:
         """Success and every problem, with headers."""
@@ -189,10 +188,10 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
 def _page_model(name: str, read: Documented) -> Documented:
     return create_model(
         name,
-        __module__=__name__,
+        __module__=read.__module__,
         items=(list[read], ...),  # type: ignore[valid-type]
         next_page_token=(str, ""),
         etags=(list[str], []),
         watch_token=(str, ""),
-        total=(int, 0),
+        total=(int, Field(default_factory=int)),  # left out, it is not 0 but unknown
     )

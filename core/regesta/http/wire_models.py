@@ -24,38 +24,44 @@ class WireModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema, under the class's name."""
+        """The schema, without a title: generators of clients would take it for the name, also where two have it."""
         parts = handler(core_schema)["properties"] if cls.model_fields else {}
-        return {**_referring(cls.wire_schema, parts), "title": cls.__name__}
+        shown = _referring(cls.wire_schema, parts)
+        return {key: value for key, value in shown.items() if key != "title"}
 
 
 def documented(
-    name: str, schema: JsonSchema, part_suffix: str = "", *, models: Mapping[str, Documented] | None = None
+    document: type[Any],
+    ending: str,
+    schema: JsonSchema,
+    part_ending: str = "",
+    models: Mapping[str, Documented] | None = None,
 ) -> Documented:
     """A model that shows this schema; the same one for the same schema, so that two routers share it.
 
-    The models inside become components of their own, whose names end in `part_suffix`. `models` are those that
-    the schema refers to: `{"$ref": "Problem"}`.
+    It is called as the document with the ending. The models inside become components of their own, whose names
+    end in `part_ending`; names that two documents use for different schemas are told apart by the documents'
+    modules. `models` are those that the schema refers to: `{"$ref": "Problem"}`.
     """
     parts: dict[str, Documented] = dict(models or {})
 
     def refer(part: str, schema: JsonSchema) -> str:
         digest = hashlib.blake2b(_text(schema).encode(), digest_size=16).hexdigest()
         field = f"part_{part}_{digest}"
-        parts[field] = _model(part, schema, parts)
+        parts[field] = model(part, schema)
         return field
 
-    return _model(name, divided(schema, part_suffix, refer), parts)
+    def model(name: str, schema: JsonSchema) -> Documented:
+        used = tuple((field, parts[field]) for field in sorted(_referred(schema, parts)))
+        return _model(document.__module__, name, _text(schema), used)
 
-
-def _model(name: str, schema: JsonSchema, parts: Mapping[str, Documented]) -> Documented:
-    return _cached(name, _text(schema), tuple((field, parts[field]) for field in sorted(_referred(schema, parts))))
+    return model(document.__name__ + ending, divided(schema, part_ending, refer))
 
 
 @cache
-def _cached(name: str, schema: str, parts: tuple[tuple[str, Documented], ...]) -> Documented:
+def _model(module: str, name: str, schema: str, parts: tuple[tuple[str, Documented], ...]) -> Documented:
     fields: dict[str, Any] = {field: (model, ...) for field, model in parts}
-    model = create_model(name, __base__=WireModel, __module__=__name__, **fields)
+    model = create_model(name, __base__=WireModel, __module__=module, **fields)
     model.wire_schema = json.loads(schema)
     return model
 

@@ -18,12 +18,13 @@ Mode = Literal["validation", "serialization"]
 NO_NUL = r"^[^\u0000]*$"
 FREE_KEYS = r"^[^$.\u0000][^.\u0000]*$"
 TEXT = {"type": "string", "pattern": NO_NUL}
+LITERAL = ("default", "examples", "example", "enum", "const")  # their values are no schemas
 INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
 
 
 def create_schema(codec: Codec[Any]) -> JsonSchema:
     """The body of POST."""
-    return _body(codec, codec.resource.schemas.create)
+    return _exemplified(_body(codec, codec.resource.schemas.create))
 
 
 def replace_schema(codec: Codec[Any]) -> JsonSchema:
@@ -33,7 +34,7 @@ def replace_schema(codec: Codec[Any]) -> JsonSchema:
     properties = {name: found for name, found in schema.get("properties", {}).items() if name != key}
     optional = {key, *(codec.input_names.get(name) for name in codec.hidden)}
     required = [name for name in schema.get("required", []) if name not in optional]
-    return _required({**schema, "properties": properties}, required)
+    return _exemplified(_required({**schema, "properties": properties}, required))
 
 
 def patch_schema(codec: Codec[Any]) -> JsonSchema:
@@ -49,7 +50,7 @@ def patch_schema(codec: Codec[Any]) -> JsonSchema:
         for name, found in schema.get("properties", {}).items()
         if name not in fixed
     }
-    return _required({**schema, "properties": properties}, [])
+    return _exemplified(_required({**schema, "properties": properties}, []))
 
 
 def read_schema(codec: Codec[Any]) -> JsonSchema:
@@ -60,7 +61,8 @@ def read_schema(codec: Codec[Any]) -> JsonSchema:
     schema = _renamed(_document_schema(codec.document, "serialization"), codec.document)
     hidden = {codec.wire_names.get(name, name) for name in codec.hidden} | {"revision_id"}
     schema["properties"] = {name: found for name, found in schema["properties"].items() if name not in hidden}
-    return _required(schema, [codec.wire_names[codec.resource.key]])
+    found: JsonSchema = _without_defaults(_required(schema, [codec.wire_names[codec.resource.key]]))
+    return _exemplified(found)
 
 
 def key_schema(resource: Resource[Any]) -> JsonSchema:
@@ -122,7 +124,8 @@ def _nullable(schema: JsonSchema) -> JsonSchema:
 
 
 def _merged(schema: JsonSchema) -> JsonSchema:
-    """What a merge patch may send for a value of this schema."""
+    """What a merge patch may send for a value of this schema. What it leaves out has no default: it stays."""
+    schema = {key: value for key, value in schema.items() if key != "default"}
     if "anyOf" in schema:
         return {**schema, "anyOf": [_merged(choice) for choice in schema["anyOf"]]}
     if schema.get("type") != "object":
@@ -136,6 +139,37 @@ def _merged(schema: JsonSchema) -> JsonSchema:
     if isinstance(schema.get("additionalProperties"), dict):
         merged["additionalProperties"] = _nullable(_merged(schema["additionalProperties"]))
     return _required(merged, [])
+
+
+def _exemplified(schema: JsonSchema) -> JsonSchema:
+    """With the examples of the document's own, as far as they can be seen or sent here."""
+    if not isinstance(schema.get("examples"), list):
+        return schema
+    known, required = schema.get("properties", {}).keys(), set(schema.get("required", ()))
+    shown = [
+        {name: value for name, value in example.items() if name in known}
+        for example in schema["examples"]
+        if isinstance(example, dict) and required <= example.keys()
+    ]
+    rest = {key: value for key, value in schema.items() if key != "examples"}
+    return {**rest, "examples": shown} if shown else rest
+
+
+def _without_defaults(node: Any) -> Any:
+    """What `fields=` leaves out has a value, which need not be the default."""
+    if isinstance(node, list):
+        return [_without_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: {name: _without_defaults(below) for name, below in value.items()}
+        if key == "properties"
+        else value
+        if key in LITERAL
+        else _without_defaults(value)
+        for key, value in node.items()
+        if key != "default"
+    }
 
 
 def _required(schema: JsonSchema, names: list[str]) -> JsonSchema:
@@ -152,8 +186,8 @@ def _tightened(node: Any) -> Any:
     tight = {
         key: {name: _tightened(below) for name, below in value.items()} if key == "properties" else _tightened(value)
         for key, value in node.items()
-        if key not in ("default", "examples", "example", "enum", "const")
-    } | {key: node[key] for key in ("default", "examples", "example", "enum", "const") if key in node}
+        if key not in LITERAL
+    } | {key: node[key] for key in LITERAL if key in node}
     kind = node.get("type")
     if kind == "integer" and "enum" not in node:
         tight = {**INT64, **tight}
