@@ -78,7 +78,7 @@ def pages(client: Client) -> None:
     )
     assert isinstance(rest, ModelPage)
     assert [model.name for model in (*first.items, *rest.items)] == ["model-2", "model-1", "model-0"]
-    assert (first.total, rest.total, rest.next_page_token) == (UNSET, 3, "")
+    assert (first.total, rest.total, rest.next_page_token) == (UNSET, 3, UNSET)
 
 
 def versions(client: Client) -> None:

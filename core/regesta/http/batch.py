@@ -44,8 +44,8 @@ class Batch:
         batch = read_batch(self._operations, read_json(body))
         works = await self._prepared(request, (scope, actor), caller, batch)
         parents = self._endpoints.keys(request) or None
-        repeats = None if dry else self._endpoints.repeats(request, caller, body)
-        if repeats is None:
+        repeats = self._endpoints.repeats(request, caller, body)
+        if dry or repeats is None:
             outcomes = await self._done(batch, works, parents, validate_only=dry)
             return JsonResponse(_content(request, batch, outcomes, validate_only=dry))
 

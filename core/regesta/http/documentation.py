@@ -186,12 +186,16 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
 
 @cache
 def _page_model(name: str, read: Documented) -> Documented:
+    # No defaults: what is not there is not "" or 0 but unknown.
+    def optional(kind: type[Any]) -> Any:
+        return (kind, Field(default_factory=kind))
+
     return create_model(
         name,
         __module__=read.__module__,
         items=(list[read], ...),  # type: ignore[valid-type]
-        next_page_token=(str, ""),
-        etags=(list[str], []),
-        watch_token=(str, ""),
-        total=(int, Field(default_factory=int)),  # left out, it is not 0 but unknown
+        next_page_token=optional(str),
+        etags=optional(list[str]),
+        watch_token=optional(str),
+        total=optional(int),
     )

@@ -152,7 +152,7 @@ class Endpoints(Generic[T]):
         caller = await self.callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._body(request, caller)
         build = self.operations.bodies.builder(body, tree)
-        if not dry and (repeats := self.repeats(request, caller, body)):
+        if (repeats := self.repeats(request, caller, body)) and not dry:
             return await self._create_once(request, caller, build, repeats)
         written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
         return self._written(request, written, dry=dry)

@@ -93,8 +93,10 @@ def conflict_parameter(resource: Resource[Any]) -> Parameter:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return OnConflict(text)
 
-    schema = {"type": "string", "enum": [str(choice) for choice in choices], "default": str(OnConflict.FAIL)}
-    return Parameter(read, schema, "Of an import: what becomes of a line whose document is there already.")
+    schema = {"type": "string", "enum": [str(choice) for choice in choices]}
+    # Without a default: generated clients send it, and what is no import must not have it.
+    said = "Of an import: what becomes of a line whose document is there already; `fail` unless given."
+    return Parameter(read, schema, said)
 
 
 @dataclass(slots=True)
