@@ -53,7 +53,7 @@ def test_every_open_route_is_known() -> None:
         *("GET /api/v1/books/{book}", "HEAD /api/v1/books/{book}", "PUT /api/v1/books/{book}"),
         *("PATCH /api/v1/books/{book}", "DELETE /api/v1/books/{book}"),
         *("GET /api/v1/books:facets", "HEAD /api/v1/books:facets"),
-        *("GET /api/v1/books:schema", "HEAD /api/v1/books:schema"),
+        *("GET /api/v1/books:schema", "HEAD /api/v1/books:schema", "POST /api/v1/books:batch"),
         *("GET /api/v1/audit-events:facets", "HEAD /api/v1/audit-events:facets"),
         *("GET /api/v1/audit-events:schema", "HEAD /api/v1/audit-events:schema"),
     }
@@ -74,7 +74,15 @@ def test_openapi_is_there_without_a_server() -> None:
     assert document["servers"][0]["url"] == "/"
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert sorted(ids) == [
-        *("create_book", "delete_book", "facets_audit_events", "facets_books", "get_audit_event", "get_book"),
+        *(
+            "batch_books",
+            "create_book",
+            "delete_book",
+            "facets_audit_events",
+            "facets_books",
+            "get_audit_event",
+            "get_book",
+        ),
         *("list_audit_events", "list_books", "livez", "patch_book", "readyz", "replace_book"),
         *("schema_audit_events", "schema_books"),
     ]
