@@ -15,6 +15,7 @@ from regesta import (
     AuditEvent,
     Change,
     Forbidden,
+    HistoryRequest,
     Hooks,
     Immutable,
     Invalid,
@@ -28,7 +29,6 @@ from regesta import (
     hookimpl,
 )
 from regesta.audit import AuditRecord, AuditTrail
-from regesta.change import HistoryRequest
 from regesta.store import collection_of
 
 from .serving import Client, pointers, served
