@@ -251,7 +251,8 @@ async def test_reverting(any_database: Any) -> None:
         latest = (await history(client, "/recipes/a"))[0]
         assert (latest["action"], latest["revision"]) == ("update", tag(back))
         assert (await client.post("/recipes/b:revert", json={"revision": tag(one)})).status_code == 404
-        for wrong in ({}, {"revision": 1}, {"revision": "xyz"}, {"revision": "ab", "more": 1}, []):
+        bodies: list[Any] = [{}, {"revision": 1}, {"revision": "xyz"}, {"revision": "ab", "more": 1}, []]
+        for wrong in bodies:
             assert pointers(await client.post("/recipes/a:revert", json=wrong))
 
 

@@ -80,7 +80,7 @@ async def test_a_deleted_document_is_hidden_but_there(any_database: Any) -> None
 
         kept = await client.get("/notes/b")
         assert kept.status_code == 200
-        assert datetime.fromisoformat(kept.json()["deleted_at"])
+        assert datetime.fromisoformat(kept.json()["deleted_at"]).year > 2000
         assert kept.headers["etag"] != made.headers["etag"]
         assert (await client.delete("/notes/b")).status_code == 404
         for refused in (
