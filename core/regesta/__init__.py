@@ -1,6 +1,6 @@
 """Regesta turns any Beanie document into a production-grade REST resource."""
 
-from regesta.change import Access, Action, Actor, AuditEvent, Caller, Change
+from regesta.change import Access, Action, Actor, AuditEvent, Caller, Change, HistoryRequest
 from regesta.errors import (
     ConfigurationError,
     Conflict,
@@ -44,6 +44,7 @@ __all__ = [
     "Duplicate",
     "Forbidden",
     "Gone",
+    "HistoryRequest",
     "Hooks",
     "Immutable",
     "Invalid",

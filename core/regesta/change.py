@@ -1,15 +1,29 @@
 """What a write is about: the change that hooks are given, and the event that others may see of it."""
 
+import itertools
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from time import time_ns
 from typing import Any, Generic, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from beanie import Document
 
 T = TypeVar("T", bound=Document)
+
+
+_made = itertools.count()
+
+
+def ordered_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): each of this process is greater than those before it, in one millisecond too."""
+    milliseconds, count = time_ns() // 1_000_000, next(_made)
+    high = milliseconds << 16 | 0x7000 | (count >> 14) & 0xFFF
+    low = 0b10 << 62 | (count & 0x3FFF) << 48 | secrets.randbits(48)
+    return UUID(int=high << 64 | low)
 
 
 class Action(StrEnum):
@@ -18,6 +32,7 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,8 @@ class Access:
 class AuditEvent:
     """One committed write, as audit trails and observers see it. Secret fields are redacted.
 
+    `scope` tells whose document it is: what it has in the fields that the scope of the request names, or the
+    resource's `scope_fields`. `parent` is what a document of a nested resource stores of its parent, as text.
     `changes` is a JSON Patch (RFC 6902) from the document before to the document after, in wire form.
     `revision_before` and `revision_after` are entity tags without quotes, None where there was no document.
     """
@@ -79,6 +96,24 @@ class AuditEvent:
     revision_before: str | None
     revision_after: str | None
     changes: tuple[Mapping[str, Any], ...]
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """Which events a trail is asked for: of one key, within a scope, newest first, `limit` at most.
+
+    `scope` has the names and stored values that the events' scope must have (a mapping for a value holds MongoDB's
+    operators). `before` is the time and id of an event: only older ones. `revision`: only what led to this one.
+    """
+
+    resource: str
+    key: str
+    parent: str | None
+    scope: Mapping[str, Any]
+    limit: int
+    before: tuple[datetime, UUID] | None = None
+    revision: str | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +136,7 @@ class Change(Generic[T]):
     caller: Caller
     session: Any = None
     cascaded: bool = False
-    id: UUID = field(default_factory=uuid4)
+    id: UUID = field(default_factory=ordered_id)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     describe: Callable[[], AuditEvent] | None = field(default=None, repr=False)
     _event: AuditEvent | None = field(default=None, repr=False)

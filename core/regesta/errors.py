@@ -146,7 +146,7 @@ class Duplicate(Conflict):
 
 
 class Gone(ProblemError):
-    """410: the changes that a watch would have to tell are not known any more: read again, then watch from there."""
+    """410: the history that was asked for is not known any more; of a watch: read again, then watch from there."""
 
     status = 410
     default_code = "HISTORY_GONE"

@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from regesta import hookspecs
-from regesta.change import Access, AuditEvent, Change
+from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 
 logger = logging.getLogger("regesta.hooks")
@@ -192,6 +192,13 @@ class Hooks:
                 await implementation(event=event)
             except Exception:  # noqa: BLE001 - the write stands, whatever an observer raises
                 self.count_failure(implementation.plugin, "audit_event")
+
+    async def history(self, request: HistoryRequest) -> Sequence[AuditEvent]:
+        """What the first plugin that reads a trail answers; nothing where there is none."""
+        for implementation in self._implementations.get("read_history", ()):
+            found: Sequence[AuditEvent] = await _guarded(implementation, "read_history", {"request": request})
+            return found
+        return ()
 
     async def scope(self, access: Access) -> dict[str, Any]:
         """Ask `authorize`, then merge what `scope_query` hooks answer. Raises Forbidden where they disagree."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from regesta.change import Access, AuditEvent, Change
+from regesta.change import Access, AuditEvent, Change, HistoryRequest
 
 if TYPE_CHECKING:
     import typer
@@ -86,6 +86,15 @@ def record_changes(changes: Sequence[Change[Any]], session: Any) -> None:
 @hookspec
 def audit_event(event: AuditEvent) -> None:
     """After commit: observe. A failure is logged and counted, and breaks no response."""
+
+
+@hookspec
+def read_history(request: HistoryRequest) -> Sequence[AuditEvent]:  # type: ignore[empty-body]
+    """A history is asked for: answer the events that the plugin keeps, those of `request` only and in its order.
+
+    Resources offer histories where a plugin implements it; of several, the first one is asked. Events must be as
+    `record_change` had them: nothing else tells whose they are (`scope`, `parent`), or what secret is.
+    """
 
 
 @hookspec

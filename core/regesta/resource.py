@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from beanie import Document
+from beanie import Document, DocumentWithSoftDelete
 from pydantic import BaseModel
 
 from regesta.errors import DeclarationError
@@ -33,16 +33,29 @@ class Operation(StrEnum):
     SCHEMA = "schema"
     BATCH = "batch"
     WATCH = "watch"
+    RESTORE = "restore"
+    HISTORY = "history"
+    REVERT = "revert"
 
 
 READS = frozenset(
-    {Operation.LIST, Operation.GET, Operation.EXPORT, Operation.FACETS, Operation.SCHEMA, Operation.WATCH}
+    {
+        Operation.LIST,
+        Operation.GET,
+        Operation.EXPORT,
+        Operation.FACETS,
+        Operation.SCHEMA,
+        Operation.WATCH,
+        Operation.HISTORY,
+    }
 )
 # Those that are about the whole collection, and named by its plural.
 COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA, Operation.BATCH})
 ALL_OPERATIONS = frozenset(Operation)
 # What a batch may consist of.
 IN_BATCHES = (Operation.CREATE, Operation.REPLACE, Operation.PATCH, Operation.DELETE)
+# The field of a soft delete.
+DELETED_AT = "deleted_at"
 # A batch may have so many times the size of a single body.
 BATCH_BODIES = 16
 
@@ -129,7 +142,8 @@ class Resource(Generic[T]):
     singular: the word for one, in path parameters and operation ids: `book`.
     key: the field whose value stands in the path; unique together with scope and parent.
     parent: for nested resources.
-    operations: which to offer; an export needs `list`, an import `create`.
+    operations: which to offer; an export needs `list`, an import `create`, a revert `replace`; a restore needs
+        `soft_delete`, a history and a revert a plugin that reads a trail.
     operation_ids: other operationIds than `list_books`, `get_book`, `create_book`, ...
     scope: a FastAPI dependency that answers a mapping of field names to values: ANDed into every read
         and write, stamped on every new document. Such fields are server-managed.
@@ -144,6 +158,7 @@ class Resource(Generic[T]):
         them count for `indexed_only`. They are those of the parent resource too, where this one has none.
     default_sort: as in the query string, `-added_at,title`; the key unless given.
     page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
+    soft_delete: deleting sets the document's field `deleted_at`, and `restore` undoes it.
     require_if_match: writes without a precondition get 428.
     transactional: run each write in a transaction even where no hook asks for one.
     max_batch: operations in one batch.
@@ -173,6 +188,7 @@ class Resource(Generic[T]):
     default_sort: str = field(default="", kw_only=True)
     page_size: int = field(default=50, kw_only=True)
     max_page_size: int = field(default=1000, kw_only=True)
+    soft_delete: bool = field(default=False, kw_only=True)
     require_if_match: bool = field(default=False, kw_only=True)
     transactional: bool = field(default=False, kw_only=True)
     max_batch: int = field(default=1000, kw_only=True)
@@ -196,6 +212,8 @@ class Resource(Generic[T]):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
         self._check_fields()
         self._check_bounds()
+        if self.soft_delete:
+            self._check_soft_delete()
 
     @cached_property
     def read_only(self) -> frozenset[str]:
@@ -205,6 +223,8 @@ class Resource(Generic[T]):
             managed |= {self.parent.field, self.parent.sequence} - {""}
         if self.id_from_server:
             managed.add("id")
+        if self.soft_delete:
+            managed.add(DELETED_AT)
         return frozenset(managed)
 
     @cached_property
@@ -302,6 +322,24 @@ class Resource(Generic[T]):
             for operation in NEGOTIATED.keys() & mapping.keys():
                 hosts = " and ".join(NEGOTIATED[operation])
                 raise DeclarationError(f"{self._said()}: {operation} is asked for on the route of {hosts}: name that")
+
+    def _check_soft_delete(self) -> None:
+        declared = self.document.model_fields.get(DELETED_AT)
+        if issubclass(self.document, DocumentWithSoftDelete):
+            raise DeclarationError(
+                f"{self._said()}: soft_delete works on a plain Document: Beanie's soft delete drops the session"
+            )
+        if declared is None or declared.is_required() or declared.get_default() is not None:
+            raise DeclarationError(
+                f"{self._said()}: soft_delete needs the field `{DELETED_AT}: datetime | None = None` in the document"
+            )
+        if DELETED_AT in self.hidden:
+            raise DeclarationError(f"{self._said()}: {DELETED_AT} must be shown")
+        if self.parent and not self.parent.resource.soft_delete:
+            raise DeclarationError(
+                f"{self._said()}: soft_delete needs it of {self.parent.resource.name!r} too: "
+                "what was deleted there would keep the deleted ones here out of reach"
+            )
 
     def _check_bounds(self) -> None:
         if not 1 <= self.page_size <= self.max_page_size:

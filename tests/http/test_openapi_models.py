@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from beanie import Document
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from regesta import Immutable, Secret, crud_router
 
@@ -16,7 +17,7 @@ class Address(BaseModel):
     street: str = "unknown"
 
 
-ANN = {"name": "Ann", "pin": "1234", "age": 5, "home": {"city": "Paris"}}
+ANN: JsonDict = {"name": "Ann", "pin": "1234", "age": 5, "home": {"city": "Paris"}}
 
 
 class Reader(Document):

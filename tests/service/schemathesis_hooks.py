@@ -95,6 +95,9 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
     # A parameter of watches alone, whose streams do not end: `Accept` is left to be what it is, and asks for JSON.
     if case.meta.generation.mode.is_positive:
         case.query.pop("after", None)
+    # References cannot be followed into the past.
+    if "revision" in case.query and case.meta.generation.mode.is_positive:
+        case.query.pop("expand", None)
     # No schema tells the grammar of expressions.
     if "filter" in case.query and (about != "filter" or case.meta.generation.mode.is_positive):
         case.query["filter"] = EXPRESSIONS[case.path.removesuffix(":facets")]

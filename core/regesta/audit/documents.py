@@ -1,6 +1,7 @@
 """Audit events as MongoDB keeps them."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from bson import Binary
 from pydantic import BaseModel, Field, model_validator
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from regesta.change import Action, AuditEvent
+from regesta.change import Action, Actor, AuditEvent, HistoryRequest
 from regesta.workspaces import DEFAULT, Workspaced
 
 
@@ -36,6 +37,8 @@ class AuditRecord(Workspaced):
     revision_before: str | None = None
     revision_after: str | None = None
     changes: list[dict[str, Any]] = Field(default_factory=list, description="A JSON Patch (RFC 6902).")
+    parent: str | None = None
+    scope: dict[str, Any] = Field(default_factory=dict, description="Beside the workspace.")
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -69,6 +72,16 @@ class AuditRecord(Workspaced):
                     ("workspace", ASCENDING),
                     ("resource", ASCENDING),
                     ("key", ASCENDING),
+                    ("time", DESCENDING),
+                    ("_id", DESCENDING),
+                ]
+            ),
+            # Of histories: a scope need not name a workspace.
+            IndexModel(
+                [
+                    ("resource", ASCENDING),
+                    ("key", ASCENDING),
+                    ("parent", ASCENDING),
                     ("time", DESCENDING),
                     ("_id", DESCENDING),
                 ]
@@ -126,4 +139,38 @@ def stored_event(event: AuditEvent) -> dict[str, Any]:
         "revision_before": event.revision_before,
         "revision_after": event.revision_after,
         "changes": list(event.changes),
+        "parent": event.parent,
+        "scope": {name: value for name, value in event.scope.items() if name != "workspace"},
     }
+
+
+def event_in(raw: Mapping[str, Any]) -> AuditEvent:
+    """The event that was written."""
+    identity, time = raw["_id"], raw["time"]
+    return AuditEvent(
+        id=identity if isinstance(identity, UUID) else identity.as_uuid(),
+        time=time if time.tzinfo else time.replace(tzinfo=UTC),
+        action=Action(raw["action"]),
+        resource=raw["resource"],
+        key=raw["key"],
+        actor=Actor(**raw["actor"]),
+        request_id=raw["request_id"],
+        scope={"workspace": raw["workspace"], **raw.get("scope", {})},
+        revision_before=raw["revision_before"],
+        revision_after=raw["revision_after"],
+        changes=tuple(raw["changes"]),
+        parent=raw.get("parent"),
+    )
+
+
+def events_asked_for(request: HistoryRequest) -> dict[str, Any]:
+    """The filter that finds them."""
+    found: dict[str, Any] = {"resource": request.resource, "key": request.key, "parent": request.parent}
+    found |= {name if name == "workspace" else f"scope.{name}": value for name, value in request.scope.items()}
+    if request.revision is not None:
+        found["revision_after"] = request.revision
+    if request.before is not None:
+        time, identity = request.before
+        found["$or"] = [{"time": {"$lt": time}}, {"time": time, "_id": {"$lt": Binary.from_uuid(identity)}}]
+        found["time"] = {"$lte": time}
+    return found

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from regesta.audit.documents import AuditEventRead, AuditRecord, stored_event
-from regesta.change import Change
+from regesta.audit.documents import AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
+from regesta.change import AuditEvent, Change, HistoryRequest
 from regesta.hookspecs import hookimpl
-from regesta.resource import READS, Resource, Schemas
+from regesta.resource import READS, Operation, Resource, Schemas
 from regesta.store import collection_of
 from regesta.workspaces import workspace_scope
 
@@ -14,7 +14,7 @@ audit_events: Resource[AuditRecord] = Resource(
     AuditRecord,
     name="audit-events",
     singular="audit_event",
-    operations=READS,
+    operations=READS - {Operation.HISTORY},
     scope=workspace_scope,
     filters=["id", "resource", "key", "action", "actor.subject", "request_id", "time"],
     sorts=["time"],
@@ -47,3 +47,10 @@ class AuditTrail:
             await collection.insert_one(events[0], session=session)
         else:
             await collection.insert_many(events, session=session)
+
+    @hookimpl
+    async def read_history(self, request: HistoryRequest) -> Sequence[AuditEvent]:
+        """The events of one key."""
+        found = collection_of(AuditRecord).find(events_asked_for(request))
+        raws = await found.sort([("time", -1), ("_id", -1)]).limit(request.limit).to_list(None)
+        return [event_in(raw) for raw in raws]

@@ -98,9 +98,16 @@ def described(operations: Operations[Any]) -> dict[str, Any]:
 
 
 def offered(operations: Operations[Any]) -> frozenset[Operation]:
-    """The operations that have a route: none for facets with nothing to count by, nor for a batch of nothing."""
+    """The operations that have a route: none where there is nothing for them to do or to read."""
     resource: Resource[Any] = operations.resource
-    without = {Operation.FACETS: not operations.rules.facets, Operation.BATCH: not resource.in_batches}
+    unknown = not operations.hooks.has("read_history")
+    without = {
+        Operation.FACETS: not operations.rules.facets,
+        Operation.BATCH: not resource.in_batches,
+        Operation.RESTORE: not resource.soft_delete,
+        Operation.HISTORY: unknown,
+        Operation.REVERT: unknown or Operation.REPLACE not in resource.operations,
+    }
     return frozenset(found for found in map(Operation, resource.operations) if not without.get(found))
 
 

@@ -10,6 +10,7 @@ from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
 from regesta.http.description import ResourceDescription
 from regesta.http.exports import EXPORT_CONTENT
 from regesta.http.facets import FacetCounts
+from regesta.http.history import HistoryPage, offers_revisions
 from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.problems import Problem, problem_answer
@@ -62,6 +63,8 @@ class Documentation:
             found = (*found, errors.Unsupported)
         events = stream_content(operation, self._operations.resource.operations)
         found += WATCH_ERRORS if events else ()
+        if operation is Operation.GET and offers_revisions(self._operations):
+            found = (*found, errors.Gone)
         problems: dict[int | str, dict[str, Any]] = {
             error.status: problem_answer(error, patch=operation is Operation.PATCH) for error in found
         }
@@ -111,7 +114,7 @@ def request_body(operation: Operation, resource: Resource[Any]) -> dict[str, Any
     """What FastAPI does not say of the body by itself."""
     if operation is Operation.CREATE and Operation.IMPORT in resource.operations:
         return {"required": True, "content": IMPORT_BODY}
-    if operation in (Operation.CREATE, Operation.REPLACE, Operation.BATCH):
+    if operation in (Operation.CREATE, Operation.REPLACE, Operation.BATCH, Operation.REVERT):
         return {"required": True}
     if operation is Operation.PATCH:
         # An array by its name alone would be `isinstance(body, list[...])` in generated Python, which cannot be asked.
@@ -133,6 +136,9 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
         Operation.DELETE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.FACETS: (*READ_ERRORS, *above, errors.Unsupported),
         Operation.SCHEMA: (*READ_ERRORS, errors.PreconditionFailed),
+        Operation.HISTORY: (*READ_ERRORS, errors.NotFound),
+        Operation.RESTORE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
+        Operation.REVERT: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded, errors.Gone),
     }[operation]
 
 
@@ -163,6 +169,9 @@ def _success(operation: Operation, models: Documentation) -> dict[int | str, dic
             200: {"model": ResourceDescription, "description": "The resource", "headers": ETAG_HEADER},
             304: {"description": "The client has this description", "headers": ETAG_HEADER},
         },
+        Operation.HISTORY: {200: {"model": HistoryPage, "description": "Its revisions", "headers": LINK_HEADER}},
+        Operation.RESTORE: {200: changed},
+        Operation.REVERT: {200: changed},
     }
     return answers[operation]
 
@@ -178,7 +187,7 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
     none_match = header("If-None-Match", "ETags the document must not have, or `*`.", tags)
     if operation in (Operation.CREATE, Operation.BATCH):
         return [IDEMPOTENCY_KEY]
-    if operation is Operation.FACETS:
+    if operation in (Operation.FACETS, Operation.HISTORY):
         return []
     required = demand and operation not in READS
     return [header("If-Match", "ETags of the revision that is meant, or `*`.", tags, required=required), none_match]

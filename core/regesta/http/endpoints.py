@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from beanie import Document
 from starlette.requests import Request
@@ -29,10 +29,11 @@ from regesta.http.headers import (
     media_type_of,
     precondition_of,
 )
+from regesta.http.history import REVISION, Histories, offers_revisions
 from regesta.http.idempotency import answer_once, idempotency_key_of
 from regesta.http.imports import Imports, is_import
 from regesta.http.methods import VALIDATE_ONLY
-from regesta.http.responses import JsonResponse, quoted
+from regesta.http.responses import JsonResponse, next_link, quoted
 from regesta.http.selection import Selection, select, selection_of
 from regesta.http.watching import Watching
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, Written, etag_of
@@ -77,6 +78,11 @@ class Endpoints(Generic[T]):
         self.delete_parameters: dict[str, Parameter] = (
             {"cascade": flag("Delete everything below it as well, in one transaction.")} if operations.children else {}
         ) | self.patch_parameters
+        histories = Histories(self)
+        self.history, self.revert, self._past = histories.history, histories.revert, histories.past
+        self.history_parameters = histories.parameters
+        if offers_revisions(operations):
+            self.get_parameters = self.get_parameters | {"revision": REVISION}
         batch = Batch(self)
         self.batch, self.batch_parameters = batch.endpoint, self.patch_parameters
 
@@ -113,7 +119,7 @@ class Endpoints(Generic[T]):
             body["watch_token"] = watch_token
         if page.total is not None:
             body["total"] = page.total
-        return JsonResponse(dumps(body), headers=self._vary | _next_link(request, page.next_page_token))
+        return JsonResponse(dumps(body), headers=self._vary | next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """One document, 304 where the client has it; or a watch of it.
@@ -126,6 +132,8 @@ class Endpoints(Generic[T]):
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
         keys = self.keys(request)
         caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
+        if "revision" in asked:
+            return await self._past(request, scope, actor, asked)
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.
@@ -155,7 +163,7 @@ class Endpoints(Generic[T]):
         if (repeats := self.repeats(request, caller, body)) and not dry:
             return await self._create_once(request, caller, build, repeats)
         written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
-        return self._written(request, written, dry=dry)
+        return self.written(request, written, dry=dry)
 
     async def _create_once(
         self, request: Request, caller: Caller, build: Callable[[], T], repeats: Repeats
@@ -193,7 +201,7 @@ class Endpoints(Generic[T]):
             otherwise=bodies.builder(dumps(tree), tree) if parameters.get("allow_missing") else None,
             validate_only=dry,
         )
-        return self._written(request, written, dry=dry)
+        return self.written(request, written, dry=dry)
 
     async def patch(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Some fields, by JSON Merge Patch or JSON Patch."""
@@ -211,7 +219,7 @@ class Endpoints(Generic[T]):
         self.check_scope(caller, patch.touched())
         edit = bodies.patched(patch)
         written = await self.operations.update(caller, keys, edit, condition=condition, validate_only=dry)
-        return self._written(request, written, dry=dry)
+        return self.written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document away."""
@@ -225,6 +233,18 @@ class Endpoints(Generic[T]):
         cascade, dry = parameters.get("cascade", False), parameters.get("validate_only", False)
         await self.operations.delete(caller, keys, condition=condition, cascade=cascade, validate_only=dry)
         return Response(status_code=204)
+
+    async def restore(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """The document back, after a soft delete."""
+        check_path(request)
+        dry = self.validate_only(request)
+        condition = precondition_of(request)
+        if self.resource.require_if_match:
+            condition.demand()
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.RESTORE, scope, actor, keys[-1])
+        written = await self.operations.restore(caller, keys, condition=condition, validate_only=dry)
+        return self.written(request, written, dry=dry)
 
     def selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""
@@ -270,7 +290,8 @@ class Endpoints(Generic[T]):
         subject = (self.resource.name, request.method, request.scope["path"], key)
         return Repeats(self.operations.collection, caller, subject, body)
 
-    def _written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
+    def written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
+        """The answer to a write."""
         if dry:
             return JsonResponse(dumps(written.codec.wire(written.raw)))
         answer = self._answer(request, written)
@@ -289,13 +310,3 @@ def path_names(operations: Operations[Any]) -> tuple[str, ...]:
     """The path parameters on the way to one document: `("model", "version")`."""
     above = path_names(operations.parent) if isinstance(operations.parent, Operations) else ()
     return (*above, operations.resource.singular.replace("-", "_"))
-
-
-def _next_link(request: Request, token: str) -> dict[str, str]:
-    """`Link: <...>; rel="next"` (RFC 8288) with the same query and the next page's token."""
-    if not token:
-        return {}
-    query = quote(request.scope["query_string"], safe="/:@!$&'()*+,;=~?%")
-    kept = [part for part in query.split("&") if part and unquote(part.partition("=")[0]) != "page_token"]
-    target = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
-    return {"Link": f'<{target}?{"&".join([*kept, f"page_token={token}"])}>; rel="next"'}

@@ -144,7 +144,7 @@ class Imports(Generic[T]):
         caller = await self._callers.of(request, Operation.IMPORT, scope, actor)
         parents = self._keys(request)
         async with bounded(self._resource.timeout):
-            await self._operations.parent_value(caller, parents)
+            await self._operations.parent_value(caller, parents, live=True)
         on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
         dry = parameters.get("validate_only", False)
         return _Answer(self, _Run(request, scope, actor, caller, parents, on_conflict, dry))

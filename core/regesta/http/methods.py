@@ -33,4 +33,7 @@ METHODS: Mapping[Operation, Method] = {
     Operation.FACETS: Method("GET", on_collection=True, suffix=":facets"),
     Operation.SCHEMA: Method("GET", on_collection=True, suffix=":schema"),
     Operation.BATCH: Method("POST", on_collection=True, suffix=":batch"),
+    Operation.HISTORY: Method("GET", suffix=":history"),
+    Operation.RESTORE: Method("POST", suffix=":restore"),
+    Operation.REVERT: Method("POST", suffix=":revert"),
 }

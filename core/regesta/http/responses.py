@@ -1,7 +1,9 @@
 """Answers of the generated endpoints."""
 
 from collections.abc import Mapping
+from urllib.parse import quote, unquote
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 
@@ -22,3 +24,13 @@ class JsonResponse(Response):
 def quoted(etag: str) -> str:
     """An entity tag as HTTP writes it."""
     return f'"{etag}"'
+
+
+def next_link(request: Request, token: str) -> dict[str, str]:
+    """`Link: <...>; rel="next"` (RFC 8288) with the same query and the next page's token."""
+    if not token:
+        return {}
+    query = quote(request.scope["query_string"], safe="/:@!$&'()*+,;=~?%")
+    kept = [part for part in query.split("&") if part and unquote(part.partition("=")[0]) != "page_token"]
+    target = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
+    return {"Link": f'<{target}?{"&".join([*kept, f"page_token={token}"])}>; rel="next"'}

@@ -15,6 +15,7 @@ from regesta.http.description import offered
 from regesta.http.documentation import Documentation, path_parameters, request_body
 from regesta.http.endpoints import Endpoints
 from regesta.http.headers import MERGE_PATCH
+from regesta.http.history import REVERTS, RevertBody
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
@@ -44,6 +45,7 @@ class ResourceOptions(TypedDict, total=False):
     default_sort: str
     page_size: int
     max_page_size: int
+    soft_delete: bool
     require_if_match: bool
     transactional: bool
     max_batch: int
@@ -146,8 +148,12 @@ def _route(
 
 
 def _own_dependencies(resource: Resource[Any], operation: Operation) -> list[Any]:
-    """Of this operation; of a batch also those of all that may be in it."""
-    within = resource.in_batches if operation is Operation.BATCH else ()
+    """Of this operation; of a batch also those of all that may be in it, of a revert those of what it does."""
+    within: Collection[Operation] = ()
+    if operation is Operation.BATCH:
+        within = resource.in_batches
+    if operation is Operation.REVERT:
+        within = REVERTS
     return [found for one in (operation, *within) for found in resource.operation_dependencies.get(one, ())]
 
 
@@ -187,6 +193,7 @@ def _body_parameter(operation: Operation, shown: Documentation) -> list[inspect.
         Operation.REPLACE: shown.replace,
         Operation.PATCH: shown.patch,
         Operation.BATCH: shown.batch,
+        Operation.REVERT: RevertBody,
     }.get(operation)
     if model is None:
         return []
@@ -210,6 +217,9 @@ def _query_parameters(
         Operation.BATCH: endpoints.batch_parameters,
         Operation.REPLACE: endpoints.replace_parameters,
         Operation.DELETE: endpoints.delete_parameters,
+        Operation.RESTORE: endpoints.patch_parameters,
+        Operation.REVERT: endpoints.patch_parameters,
+        Operation.HISTORY: endpoints.history_parameters,
     }.get(operation, {})
     return [parameter.openapi(name) for name, parameter in known.items()]
 
@@ -223,5 +233,9 @@ def _allowed(resource: Resource[Any], method: Method) -> frozenset[str]:
 def _summary(resource: Resource[Any], operation: Operation) -> str:
     noun = resource.name if operation in COLLECTIVE else resource.singular
     article = "" if operation in COLLECTIVE else "one "
-    verb = {Operation.FACETS: "count values of", Operation.SCHEMA: "describe"}.get(operation, str(operation))
+    verb = {
+        Operation.FACETS: "count values of",
+        Operation.SCHEMA: "describe",
+        Operation.HISTORY: "tell the history of",
+    }.get(operation, str(operation))
     return f"{verb.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"

@@ -5,6 +5,7 @@ from regesta.operations.creates import Written
 from regesta.operations.deadlines import bounded
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.facets import Facet, facets
+from regesta.operations.history import History
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.reads import Count, Page, Stored
 from regesta.operations.registry import Registry
@@ -15,6 +16,7 @@ __all__ = [
     "NO_CONDITION",
     "Count",
     "Facet",
+    "History",
     "JsonPatch",
     "MergePatch",
     "Operations",

@@ -57,10 +57,10 @@ class Creates(ChangeSteps[T]):
     async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Any:
         """The parent's value; of many new children it is asked once, for it stays as long as the unit does."""
         if unit.pending is None or self.parent is None:
-            return await self.parent_value(caller, parents, unit.session)
+            return await self.parent_value(caller, parents, unit.session, live=True)
         subject = repr((caller.scope, parents))
         if subject not in unit.pending.parents:
-            unit.pending.parents[subject] = await self.parent_value(caller, parents, unit.session)
+            unit.pending.parents[subject] = await self.parent_value(caller, parents, unit.session, live=True)
         return unit.pending.parents[subject]
 
     async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:

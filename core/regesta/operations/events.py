@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regesta.change import AuditEvent, Change
+from regesta.operations.addresses import key_text
 from regesta.operations.etags import etag_of
 from regesta.operations.patches import changes_between
 from regesta.schemas import Codec, View
@@ -30,11 +31,26 @@ def event_of(
         key=change.key,
         actor=change.caller.actor,
         request_id=change.caller.request_id,
-        scope=dict(change.caller.scope),
+        scope=_scope(change, codec, before if after is None else after),
+        parent=_parent(codec, before if after is None else after),
         revision_before=None if before is None else etag_of(before),
         revision_after=None if after is None else etag_of(after),
         changes=tuple(changes_between(*shown)),
     )
+
+
+def _scope(change: Change[Any], codec: Codec[Any], raw: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Whose document it is: as it says, not as the request did, which may see more than that."""
+    fields, given = codec.document.model_fields, change.caller.scope
+    own = {name: fields[name] for name in (*given, *codec.resource.bound_scope, "workspace") if name in fields}
+    return {**given, **{name: (raw or {}).get(info.alias or name) for name, info in own.items()}}
+
+
+def _parent(codec: Codec[Any], raw: Mapping[str, Any] | None) -> str | None:
+    above = codec.resource.parent
+    if above is None or raw is None:
+        return None
+    return key_text(raw.get(codec.document.model_fields[above.field].alias or above.field))
 
 
 def _redacted(

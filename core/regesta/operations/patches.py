@@ -66,9 +66,9 @@ class JsonPatch:
         fields = []
         for index, operation in enumerate(self._body):
             if operation["op"] != "test":
-                fields.append((_head(operation["path"]), ("body", index, "path")))
+                fields.append((head_of(operation["path"]), ("body", index, "path")))
             if operation["op"] == "move":
-                fields.append((_head(operation["from"]), ("body", index, "from")))
+                fields.append((head_of(operation["from"]), ("body", index, "from")))
         return fields
 
     def apply(self, document: dict[str, Any]) -> Any:
@@ -99,13 +99,29 @@ class JsonPatch:
 
 
 def changes_between(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The JSON Patch from one document to another; None stands for no document."""
+    """The JSON Patch from one document to another; None stands for no document.
+
+    No operation takes from one field of the document what it puts into another: whoever may see one of them
+    only, can be shown its part.
+    """
     if before is None:
         return [{"op": "add", "path": "", "value": after}]
     if after is None:
         return [{"op": "remove", "path": ""}]
-    changes: list[dict[str, Any]] = jsonpatch.make_patch(before, after).patch
+    changes: list[dict[str, Any]] = []
+    for name in {**before, **after}:
+        path = "/" + jsonpointer.escape(name)
+        if name not in after:
+            changes.append({"op": "remove", "path": path})
+        elif name not in before:
+            changes.append({"op": "add", "path": path, "value": after[name]})
+        elif orjson.dumps(before[name]) != orjson.dumps(after[name]):
+            changes += [_below(path, found) for found in jsonpatch.make_patch(before[name], after[name]).patch]
     return changes
+
+
+def _below(path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    return {**operation, **{member: path + operation[member] for member in ("path", "from") if member in operation}}
 
 
 def _merge(target: Any, patch: Any) -> Any:
@@ -179,7 +195,7 @@ def _issues(index: int, operation: Any, hidden: Collection[str]) -> list[Issue]:
     for member in members & {"path", "from"} & operation.keys():
         issues += _pointer_issues((*loc, member), operation[member])
     reads = {"test": "path", "copy": "from", "move": "from"}.get(str(name))
-    if reads and not issues and _head(operation[reads]) in hidden:
+    if reads and not issues and head_of(operation[reads]) in hidden:
         issues.append(Issue((*loc, reads), "is never shown, so it cannot be read by a patch", "write_only"))
     return issues
 
@@ -196,5 +212,6 @@ def _pointer_issues(loc: tuple[str | int, ...], pointer: Any) -> list[Issue]:
     return []
 
 
-def _head(pointer: str) -> str:
+def head_of(pointer: str) -> str:
+    """The first part of a JSON Pointer that has one."""
     return str(jsonpointer.JsonPointer(pointer).parts[0])

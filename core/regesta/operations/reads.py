@@ -138,19 +138,49 @@ class Reads(Generic[T]):
         return self.stored(raw)
 
     async def find(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
-        """The raw document at this path, None where there is none. Raises NotFound for a missing parent."""
-        parent = None if self.parent is None else await self.parent_value(caller, keys[:-1], session)
-        filter_ = self.addresses.collection_filter(caller.scope, parent)
-        wanted = and_filters(filter_, self.addresses.key_filter(keys[-1]))
-        found: dict[str, Any] | None = await self.collection.find_one(wanted, session=session)
+        """The raw document at this path, None where there is none. Raises NotFound for a missing parent.
+
+        Of deleted ones it is the one that was deleted last, where none is live.
+        """
+        wanted = await self._at(caller, keys, session)
+        live = self.rules.live
+        found: dict[str, Any] | None = await self.collection.find_one({**wanted, **live}, session=session)
+        return found if found is not None or not live else await self._last_deleted(wanted, session)
+
+    async def find_live(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
+        """As `find`, without the deleted ones."""
+        wanted = await self._at(caller, keys, session)
+        found: dict[str, Any] | None = await self.collection.find_one({**wanted, **self.rules.live}, session=session)
         return found
 
-    async def parent_value(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Any:
-        """What this resource's documents store of the parent at this path. Raises NotFound where it is not there."""
+    async def find_deleted(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
+        """The one at this path that was deleted last, whether one is live or not."""
+        return await self._last_deleted(await self._at(caller, keys, session), session)
+
+    async def _at(self, caller: Caller, keys: Sequence[str], session: Any) -> dict[str, Any]:
+        parent = None if self.parent is None else await self.parent_value(caller, keys[:-1], session)
+        filter_ = self.addresses.collection_filter(caller.scope, parent)
+        return and_filters(filter_, self.addresses.key_filter(keys[-1]))
+
+    async def _last_deleted(self, wanted: Mapping[str, Any], session: Any) -> dict[str, Any] | None:
+        (deleted_at,) = self.rules.live
+        deleted = and_filters(wanted, {deleted_at: {"$ne": None}})
+        # Of two in one millisecond, the one that was made last.
+        order = [(deleted_at, -1), ("_id", -1)]
+        found: dict[str, Any] | None = await self.collection.find_one(deleted, sort=order, session=session)
+        return found
+
+    async def parent_value(
+        self, caller: Caller, keys: Sequence[str], session: Any = None, *, live: bool = False
+    ) -> Any:
+        """What this resource's documents store of the parent at this path. Raises NotFound where it is not there.
+
+        `live`: a deleted parent is not there.
+        """
         if self.parent is None or self.resource.parent is None:
             return None
         above = self.parent
-        value = await above.find(caller, keys, session)
+        value = await (above.find_live if live else above.find)(caller, keys, session)
         if value is None:
             raise above.addresses.not_found(keys[-1])
         info = above.resource.document.model_fields[self.resource.parent.stores]
@@ -168,7 +198,7 @@ class Reads(Generic[T]):
             everything = await self.matching(caller, parent, query.filter, searches=query.searches)
             wanted = everything
             if query.page_token is not None:
-                values = (await self._page_tokens()).read(query, self._bound(caller, parents), query.page_token)
+                values = (await self.page_tokens()).read(query, self.bound(caller, parents), query.page_token)
                 wanted = and_filters(everything, keyset_filter(query.sort, values))
             collection = self.collection if session is None else committed(self.collection)
             found = collection.find(wanted, projection=self._projection(query), session=session)
@@ -179,8 +209,8 @@ class Reads(Generic[T]):
             token = ""
             if len(raws) > query.page_size:
                 raws.pop()
-                tokens = await self._page_tokens()
-                token = tokens.issue(query, self._bound(caller, parents), position(raws[-1], query.sort))
+                tokens = await self.page_tokens()
+                token = tokens.issue(query, self.bound(caller, parents), position(raws[-1], query.sort))
             total = await self._count(everything, count)
         return Page(raws, token, total, self)
 
@@ -246,10 +276,12 @@ class Reads(Generic[T]):
         self._estimated = (collection, size, time.monotonic() + ESTIMATE_SECONDS if size >= LARGE else 0.0)
         return size
 
-    def _bound(self, caller: Caller, parents: Sequence[str]) -> dict[str, Any]:
+    def bound(self, caller: Caller, parents: Sequence[str]) -> dict[str, Any]:
+        """What page tokens are bound to, beside the query."""
         return {"scope": dict(caller.scope), "parents": list(parents)}
 
-    async def _page_tokens(self) -> PageTokens:
+    async def page_tokens(self) -> PageTokens:
+        """What signs and reads page tokens."""
         if self._tokens is None:
             self._tokens = PageTokens(await self.secret())
         return self._tokens

@@ -63,7 +63,7 @@ async def referred(bound: Bound, caller: Caller, values: Sequence[Any]) -> list[
     """The documents that have one of these values, of those that the caller may see: one query. Raises Unavailable."""
     target = bound.target
     async with bounded(target.resource.timeout):
-        visible = await target.matching(caller, None, {bound.stores: {"$in": list(values)}})
+        visible = await target.matching(caller, None, {bound.stores: {"$in": list(values)}, **target.rules.live})
         found: list[dict[str, Any]] = await target.collection.find(visible).to_list(None)
     return found
 

@@ -51,11 +51,13 @@ async def number_ahead(children: Any, parent: Any) -> int:
     return int(found["last"]) + 1 if found else 1
 
 
-async def close(children: Any, parent: Any, session: Any) -> None:
-    """The parent goes: a transaction that adds a child at the same time will not commit."""
-    await _collection(children).update_one(
-        {"_id": _identity(children, parent)}, {"$set": {"last": 0}}, upsert=True, session=session
-    )
+async def close(children: Any, parent: Any, session: Any, *, for_good: bool = True) -> None:
+    """The parent goes: a transaction that adds a child at the same time will not commit.
+
+    One that may come back goes on with its numbers then. The write is there to be met by others.
+    """
+    change = {"$set": {"last": 0}} if for_good else {"$inc": {"last": 0, "closed": 1}}
+    await _collection(children).update_one({"_id": _identity(children, parent)}, change, upsert=True, session=session)
 
 
 def _collection(children: Any) -> Any:

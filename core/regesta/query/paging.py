@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import bson
 from beanie.odm.utils.encoder import Encoder
@@ -18,9 +18,6 @@ from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from regesta.errors import Malformed
-
-if TYPE_CHECKING:
-    from .queries import Query
 
 Sort = Sequence[tuple[str, int]]
 
@@ -35,6 +32,20 @@ PLAIN, DEFLATED = b"0", b"1"
 DEFLATE_ABOVE = 512
 MAX_PAYLOAD = 64 * 1024
 SIGNERS = 128
+
+
+class Paged(Protocol):
+    """What has pages: a Query, or what else can be told by a digest, in a total order."""
+
+    @property
+    def sort(self) -> Sort:
+        """The order."""
+        ...
+
+    @property
+    def binding(self) -> bytes:
+        """The digest."""
+        ...
 
 
 class PageTokens:
@@ -52,14 +63,14 @@ class PageTokens:
         # Most pages are of few queries, and making a signer costs as much as signing.
         self._signer_of = lru_cache(SIGNERS)(self._new_signer)
 
-    def issue(self, query: "Query", scope: Mapping[str, Any], values: Sequence[Any]) -> str:
+    def issue(self, query: Paged, scope: Mapping[str, Any], values: Sequence[Any]) -> str:
         """The token of the page after the row with these sort values (`position`)."""
         raw = bson.encode({"v": list(values)}, codec_options=STANDARD)
         deflated = zlib.compress(raw) if len(raw) > DEFLATE_ABOVE else raw
         payload = DEFLATED + deflated if len(deflated) < len(raw) else PLAIN + raw
         return self._signer(query, scope).sign(base64_encode(payload)).decode("ascii")
 
-    def read(self, query: "Query", scope: Mapping[str, Any], token: str) -> list[Any]:
+    def read(self, query: Paged, scope: Mapping[str, Any], token: str) -> list[Any]:
         """The sort values in the token.
 
         Raises Malformed (INVALID_PAGE_TOKEN) for anything but a token that was issued for this query and
@@ -81,7 +92,7 @@ class PageTokens:
             ) from None
         return list(values)
 
-    def _signer(self, query: "Query", scope: Mapping[str, Any]) -> TimestampSigner:
+    def _signer(self, query: Paged, scope: Mapping[str, Any]) -> TimestampSigner:
         bound = dict(sorted(scope.items()))
         try:
             encoded = bson.encode({"s": bound}, codec_options=STANDARD)

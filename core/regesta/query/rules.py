@@ -10,6 +10,8 @@ from regesta.errors import DeclarationError, Invalid, Issue
 from regesta.resource import Operation, Resource
 
 from .conditions import Condition, conditions, mongo_filter
+from .deleted import PARAMETER as SHOW_DELETED
+from .deleted import deleted_parameter, live_filter
 from .expansion import expand_parameter
 from .expressions import filter_parameter
 from .facets import PARAMETERS as FACET_PARAMETERS
@@ -53,7 +55,8 @@ class QueryRules:
         self._unique = {"_id", resource.document.model_fields[resource.key].alias or resource.key}
         catalogue = Catalogue(resource)
         self.text = searchable(catalogue)
-        self._reserved = RESERVED | ({SEARCH} if self.text else set())
+        self.live = live_filter(resource)
+        self._reserved = RESERVED | ({SEARCH} if self.text else set()) | ({SHOW_DELETED} if self.live else set())
         self._serving = Serving(resource.document, bound_paths(resource)) if resource.indexed_only else None
         listed, self._sorts_listed = self._filters(resource, catalogue), self._sorts(resource, catalogue)
         self.filters = [field for field in listed if self._serving is None or field.stored in self._serving.compared]
@@ -88,7 +91,7 @@ class QueryRules:
         self._sort = self._default_sort(resource, catalogue)
         key = self._always(resource, catalogue)[-1:]
         self.default_sort = resource.default_sort or ",".join(field.wire for field in key)
-        self._binding = self._bound({}, self._sort)
+        self._binding = self._bound(self.live, self._sort)
         self._warn(listed)
 
     def parse(self, query_string: bytes) -> Query:
@@ -98,11 +101,16 @@ class QueryRules:
         """
         if not query_string:
             # A dict of its own: whoever adds a scope to it must not add it to the requests that follow.
-            return Query({}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding)
+            return Query(
+                {**self.live}, self._sort, None, self._page_size, None, include_etag=False, binding=self._binding
+            )
         values = parse_parameters(query_string, self._with_refusals(self._parameters))
         sort = values.get("sort", self._sort)
         matching = self._matching(values)
         included = values.get("include", ())
+        if values.get(SHOW_DELETED):
+            # Among the deleted, a key may be there many times.
+            sort = total(list(sort), {"_id"})
         return Query(
             filter=matching,
             sort=sort,
@@ -111,7 +119,7 @@ class QueryRules:
             page_token=values.get("page_token"),
             include_etag="etag" in included,
             include_watch="watch" in included,
-            binding=self._bound(matching, sort) if matching or "sort" in values else self._binding,
+            binding=self._bound(matching, sort) if matching != self.live or sort != self._sort else self._binding,
             searches=SEARCH in values and self.text is not None,
             expand=values.get("expand"),
         )
@@ -180,13 +188,15 @@ class QueryRules:
                 "in each branch of an OR"
             )
             raise Invalid.of([Issue(("query", where), said, "not_indexed")])
-        return matching
+        return matching if values.get(SHOW_DELETED) else and_filters(matching, self.live)
 
     def _filtering(self, catalogue: Catalogue) -> dict[str, Parameter]:
         found: dict[str, Parameter] = {}
         if any(field.kind for field in self.filters):
             can = f"; it can by {', '.join(field.wire for field in self.filters)}" if self._serving else ""
             found["filter"] = filter_parameter(self.filters, can)
+        if self.live:
+            found[SHOW_DELETED] = deleted_parameter()
         if self.text:
             fields = (catalogue.at(path) for path in self.text.paths)
             found[SEARCH] = search_parameter(described(field.wire for field in fields if field))

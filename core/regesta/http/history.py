@@ -1,0 +1,180 @@
+"""`GET /books/{book}:history`, `GET /books/{book}?revision=`, `POST /books/{book}:revert`."""
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.change import Action, AuditEvent, Caller
+from regesta.errors import Invalid, Issue, NotFound
+from regesta.hooks import merge_scopes
+from regesta.http.description import offered
+from regesta.http.headers import JSON, body_of, check_path, has_condition, is_wanted, media_type_of, precondition_of
+from regesta.http.responses import JsonResponse, next_link, quoted
+from regesta.http.selection import select
+from regesta.operations import History, Operations
+from regesta.operations.actions import REPLACED
+from regesta.query import Parameter, page_size_parameter, page_token_parameter, parse_parameters
+from regesta.resource import Operation
+from regesta.schemas import dumps, read_json
+
+if TYPE_CHECKING:
+    from regesta.http.endpoints import Endpoints
+
+# What a revert does: it reads the past, and replaces what is there.
+REVERTS = (Operation.REPLACE, Operation.HISTORY)
+TAG = r'^(?:[0-9a-f]{1,64}|"[0-9a-f]{1,64}")$'
+
+
+def read_revision(text: str) -> str:
+    """A revision as histories show it, or as an ETag. Raises ValueError."""
+    if not re.fullmatch(TAG[1:-1], text):
+        raise ValueError("must be a revision: an ETag, with or without its quotes")
+    return text.strip('"')
+
+
+REVISION = Parameter(read_revision, {"type": "string", "pattern": TAG}, "The document as it was at this revision.")
+
+
+class HistoryActor(BaseModel):
+    """Who made a change."""
+
+    subject: str
+    method: str
+
+
+class HistoryEntry(BaseModel):
+    """One change."""
+
+    revision: str | None = Field(description="The ETag, without quotes, that it led to; null where nothing was left.")
+    time: datetime
+    action: Action
+    actor: HistoryActor
+    request_id: str
+    changes: list[dict[str, Any]] = Field(
+        default=[],
+        description="A JSON Patch (RFC 6902) on what clients see; left out where they see a model of another form.",
+    )
+
+
+class HistoryPage(BaseModel):
+    """Changes of one key, the newest first."""
+
+    items: list[HistoryEntry]
+    next_page_token: str = ""
+
+
+class RevertBody(BaseModel, extra="forbid"):
+    """What to go back to."""
+
+    revision: str = Field(pattern=TAG, description="The ETag of the revision, with or without its quotes.")
+
+
+def offers_revisions(operations: Operations[Any]) -> bool:
+    """Whether `revision=` is there: dependencies that guard histories would not be asked on the route of a GET."""
+    guarded = operations.resource.operation_dependencies.get(Operation.HISTORY)
+    return not guarded and Operation.HISTORY in offered(operations)
+
+
+class Histories:
+    """The endpoints of one resource."""
+
+    def __init__(self, endpoints: "Endpoints[Any]") -> None:
+        self._endpoints = endpoints
+        self._operations = endpoints.operations
+        self._resource = endpoints.resource
+        self._history = History(endpoints.operations)
+        self.parameters: dict[str, Parameter] = {
+            "page_size": page_size_parameter(self._resource.page_size, self._resource.max_page_size),
+            "page_token": page_token_parameter(),
+        }
+
+    async def history(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """A page of changes."""
+        check_path(request)
+        asked = parse_parameters(request.scope["query_string"], self.parameters)
+        keys = self._endpoints.keys(request)
+        caller = await self._endpoints.callers.of(request, Operation.HISTORY, scope, actor, keys[-1])
+        size = asked.get("page_size", self._resource.page_size)
+        events, token = await self._history.page(caller, keys, size, asked.get("page_token"))
+        body: dict[str, Any] = {"items": [self._entry(event) for event in events]}
+        if token:
+            body["next_page_token"] = token
+        return JsonResponse(dumps(body), headers=next_link(request, token))
+
+    async def past(self, request: Request, scope: Any, actor: Any, asked: dict[str, Any]) -> Response:
+        """What `get` answers for a revision."""
+        if "expand" in asked:
+            raise Invalid.of([Issue(("query", "expand"), "shows what is there now: not together with revision")])
+        keys, revision = self._endpoints.keys(request), asked["revision"]
+        caller = await self._caller(request, (Operation.GET, Operation.HISTORY), scope, actor)
+        wire = await self._wire(caller, keys, revision)
+        headers = {"ETag": quoted(revision)}
+        if has_condition(request) and not is_wanted(request, revision):
+            return Response(status_code=304, headers=headers)
+        if "fields" in asked:
+            wire = select(wire, self._endpoints.selection(asked["fields"]))
+        return JsonResponse(dumps(wire), headers=headers)
+
+    async def revert(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
+        """The document as it was, by an update like any other."""
+        check_path(request)
+        dry = self._endpoints.validate_only(request)
+        condition = precondition_of(request)
+        if self._resource.require_if_match:
+            condition.demand()
+        keys = self._endpoints.keys(request)
+        caller = await self._caller(request, (Operation.REVERT, *REVERTS), scope, actor)
+        media_type_of(request, JSON)
+        revision = _revision_in(read_json(await body_of(request, self._resource.max_body_size)))
+        past = await self._history.at(caller, keys, revision)
+        written = await self._operations.update(
+            caller, keys, self._history.reverting(past), condition=condition, events=REPLACED, validate_only=dry
+        )
+        return self._endpoints.written(request, written, dry=dry)
+
+    async def _caller(self, request: Request, operations: tuple[Operation, ...], scope: Any, actor: Any) -> Caller:
+        """The caller, who may do all of that."""
+        of, key = self._endpoints.callers.of, self._endpoints.keys(request)[-1]
+        first, *others = [await of(request, operation, scope, actor, key) for operation in operations]
+        merged = first.scope
+        for other in others:
+            merged = merge_scopes(merged, other.scope)
+        return Caller(first.actor, first.request_id, merged)
+
+    async def _wire(self, caller: Caller, keys: tuple[str, ...], revision: str) -> Any:
+        try:
+            stored = await self._operations.get(caller, keys)
+        except NotFound:
+            stored = None
+        if stored is not None and stored.etag == revision:
+            return stored.codec.wire(stored.raw)
+        return self._history.shown(await self._history.at(caller, keys, revision))
+
+    def _entry(self, event: AuditEvent) -> dict[str, Any]:
+        shown = {
+            "revision": event.revision_after,
+            "time": event.time,
+            "action": event.action,
+            "actor": {"subject": event.actor.subject, "method": event.actor.method},
+            "request_id": event.request_id,
+        }
+        changes = self._history.changes(event)
+        return shown if changes is None else {**shown, "changes": changes}
+
+
+def _revision_in(body: Any) -> str:
+    """The revision that a body names. Raises Invalid."""
+    if not isinstance(body, dict):
+        raise Invalid.of([Issue(("body",), "must be a JSON object", "object_type")])
+    issues = [Issue(("body", name), "is no member here", "extra_forbidden") for name in body if name != "revision"]
+    if "revision" not in body:
+        issues.append(Issue(("body", "revision"), "Field required", "missing"))
+    elif not isinstance(body["revision"], str) or not re.fullmatch(TAG[1:-1], body["revision"]):
+        issues.append(Issue(("body", "revision"), "must be a revision: an ETag, with or without its quotes"))
+    if issues:
+        raise Invalid.of(issues)
+    return read_revision(body["revision"])

@@ -1,0 +1,108 @@
+"""The whole way of a change to a document, readable top to bottom in `_update` and `_edited`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from beanie import Document
+from beanie.odm.actions import EventTypes
+from bson import Binary
+
+from regesta.change import Action, Caller, Change
+from regesta.errors import Conflict, Invalid, Issue
+from regesta.operations.creates import REFUSED, Build, Creates, Written
+from regesta.operations.difference import update_between
+from regesta.operations.etags import Precondition, etag_of
+from regesta.operations.reads import Stored
+from regesta.operations.rehearsals import refuse_taken, updated
+from regesta.operations.unit import LostRace, Unit
+
+T = TypeVar("T", bound=Document)
+
+Edit = Callable[[Stored[T], T], T]
+
+
+class Updates(Creates[T]):
+    """The changing part of a resource's writes."""
+
+    async def _update(
+        self,
+        unit: Unit,
+        caller: Caller,
+        keys: Sequence[str],
+        edit: Edit[T],
+        *,
+        condition: Precondition,
+        events: Sequence[EventTypes],
+        otherwise: Build[T] | None,
+    ) -> Written[T]:
+        await self._send_inserts(unit)
+        raw = await self.find_live(caller, keys, unit.session)
+        if raw is None:
+            if self.resource.soft_delete and (otherwise is None or self.addresses.key_field == "_id"):
+                await self._refuse_deleted(unit, caller, keys)
+            if otherwise is None:
+                raise self.addresses.not_found(keys[-1])
+            condition.check(None)
+            return await self._create(unit, caller, keys[:-1], otherwise)
+        condition.check(etag_of(raw))
+        return await self._edited(unit, caller, raw, edit, events=events)
+
+    async def _refuse_deleted(self, unit: Unit, caller: Caller, keys: Sequence[str]) -> None:
+        if await self.find_deleted(caller, keys, unit.session):
+            raise Conflict(f"{self.resource.singular} {keys[-1]!r} is deleted: restore it first", code="DELETED")
+
+    async def _edited(
+        self,
+        unit: Unit,
+        caller: Caller,
+        raw: dict[str, Any],
+        edit: Edit[T],
+        *,
+        events: Sequence[EventTypes],
+        action: Action = Action.UPDATE,
+    ) -> Written[T]:
+        stored = self.stored(raw)
+        before = stored.document
+        after = edit(stored, stored.document)
+        after.__dict__["revision_id"] = before.__dict__.get("revision_id")
+        self.addresses.stamp(after, caller.scope)
+        change = Change(action, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
+        after = await self._prepared(change, unit, events)
+        update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
+        self._keep_immutable(stored, update)
+        if not update:
+            return Written(raw, stored.codec, self.addresses)
+        await self._judge(change, unit)
+        written = await self._store_update(raw, update, caller, unit)
+        tag = await self._record(change, raw, written, unit)
+        self._announce(change, unit, events)
+        return Written(written, stored.codec, self.addresses, tag=tag)
+
+    def _keep_immutable(self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]]) -> None:
+        changed = {path.partition(".")[0] for fields in update.values() for path in fields}
+        fields = (found for found in stored.codec.shape.fields.values() if found.stored in changed)
+        wires = sorted(found.wire for found in fields if found.name in self.resource.immutable)
+        if wires:
+            raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
+
+    async def _store_update(
+        self, raw: dict[str, Any], update: dict[str, dict[str, Any]], caller: Caller, unit: Unit
+    ) -> dict[str, Any]:
+        if self.has_revision:
+            update.setdefault("$set", {})["revision_id"] = Binary.from_uuid(uuid4())
+        try:
+            if unit.read_only:
+                after = updated(raw, update)
+                await refuse_taken(self.collection, after)
+                return after
+            unit.changes_something()
+            written = await self.collection.find_one_and_update(
+                await self._guard(raw, unit), update, return_document=True, session=unit.session
+            )
+        except REFUSED as error:
+            raise self._refusal(error, caller.scope) from None
+        if written is None:
+            raise LostRace
+        found: dict[str, Any] = written
+        return found
