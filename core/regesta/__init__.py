@@ -1,6 +1,7 @@
 """Regesta turns any Beanie document into a production-grade REST resource."""
 
 from regesta.change import Access, Action, Actor, AuditEvent, Caller, Change, HistoryRequest
+from regesta.declarations import READS, Operation, Parent, Reference, Schemas, WatchLimits
 from regesta.errors import (
     ConfigurationError,
     Conflict,
@@ -27,7 +28,7 @@ from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
 from regesta.markers import Immutable, ReadOnly, Secret, WriteOnly
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
-from regesta.resource import READS, Operation, Parent, Reference, Resource, Schemas, WatchLimits
+from regesta.resource import Resource
 from regesta.watch import end_watches
 
 __all__ = [

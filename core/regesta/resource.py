@@ -3,134 +3,29 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from beanie import Document, DocumentWithSoftDelete
-from pydantic import BaseModel
 
+from regesta.declarations import (
+    ALL_OPERATIONS,
+    COLLECTIVE,
+    DELETED_AT,
+    IN_BATCHES,
+    NEGOTIATED,
+    Operation,
+    Parent,
+    Reference,
+    Schemas,
+    WatchLimits,
+)
 from regesta.errors import DeclarationError
 from regesta.markers import Marker, fields_marked, marked_below
 
 T = TypeVar("T", bound=Document)
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
-
-
-class Operation(StrEnum):
-    """What clients may do with a resource."""
-
-    LIST = "list"
-    GET = "get"
-    CREATE = "create"
-    REPLACE = "replace"
-    PATCH = "patch"
-    DELETE = "delete"
-    EXPORT = "export"
-    IMPORT = "import"
-    FACETS = "facets"
-    SCHEMA = "schema"
-    BATCH = "batch"
-    WATCH = "watch"
-    RESTORE = "restore"
-    HISTORY = "history"
-    REVERT = "revert"
-
-
-READS = frozenset(
-    {
-        Operation.LIST,
-        Operation.GET,
-        Operation.EXPORT,
-        Operation.FACETS,
-        Operation.SCHEMA,
-        Operation.WATCH,
-        Operation.HISTORY,
-    }
-)
-# Those that are about the whole collection, and named by its plural.
-COLLECTIVE = frozenset({Operation.LIST, Operation.FACETS, Operation.SCHEMA, Operation.BATCH})
-ALL_OPERATIONS = frozenset(Operation)
-# What a batch may consist of.
-IN_BATCHES = (Operation.CREATE, Operation.REPLACE, Operation.PATCH, Operation.DELETE)
-# The field of a soft delete.
-DELETED_AT = "deleted_at"
-# A batch may have so many times the size of a single body.
-BATCH_BODIES = 16
-
-# These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
-NEGOTIATED: Mapping[Operation, tuple[Operation, ...]] = {
-    Operation.EXPORT: (Operation.LIST,),
-    Operation.IMPORT: (Operation.CREATE,),
-    Operation.WATCH: (Operation.LIST, Operation.GET),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parent:
-    """Where a nested resource hangs: `/models/{model}/versions`.
-
-    `field` is the child document's field that holds the parent's `stores` field (its id, unless said
-    otherwise; an id survives a rename). The server sets it; it never changes. `sequence` names an int field
-    that the server fills with 1, 2, 3, ... per parent: never given twice, without gaps where the store has
-    transactions. Deleting a parent that has
-    children is refused with 409 unless the client asks with `?cascade=true`.
-    """
-
-    resource: "Resource[Any]"
-    field: str
-    stores: str = "id"
-    sequence: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """That a field's value, or each in its list, is the value of another resource's id, or of its key (`stores`).
-
-    A document stands for the one resource that serves it. `expand=` follows it where that resource is served with
-    this one, lists, hangs below no parent, and has no `scope`, `actor` or `dependencies` but those of this one, so
-    that nobody sees by it what a list would not show.
-    """
-
-    resource: "Resource[Any] | type[Document]"
-    stores: str = "id"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schemas:
-    """Models of your own where the derived ones do not fit.
-
-    A body is validated by `create`, `replace` or `patch` in Pydantic's strict JSON mode; the fields it sets
-    are then put into the document by name, which validates them again. `read` validates the stored
-    document by attribute and is what clients see.
-    """
-
-    create: type[BaseModel] | None = None
-    replace: type[BaseModel] | None = None
-    patch: type[BaseModel] | None = None
-    read: type[BaseModel] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchLimits:
-    """How long and how much watches may take: `Resource(..., watch=WatchLimits(lifetime=600))`.
-
-    heartbeat: seconds between signs of life; a reader that takes nothing for so long is cut off. lifetime:
-    seconds until a watch ends and its client has to connect, and be authorized, again. retry: seconds that clients
-    are told to wait before that. queued: changes that wait for a slow reader. watches: how many one
-    process serves, of all resources together.
-    """
-
-    heartbeat: float = 15.0
-    lifetime: float = 3600.0
-    retry: float = 3.0
-    queued: int = 1000
-    watches: int = 10_000
-
-    def __post_init__(self) -> None:
-        if min(self.heartbeat, self.lifetime, self.queued, self.watches) <= 0 or self.retry < 0:
-            raise DeclarationError("the limits of watches must be positive")
 
 
 @dataclass(frozen=True)

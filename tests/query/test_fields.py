@@ -8,10 +8,11 @@ from pydantic import BaseModel, Field, RootModel
 from tests.query.documents import Book, rules
 from typing_extensions import TypeAliasType
 
+from regesta.declarations import Schemas
 from regesta.errors import DeclarationError, Invalid
 from regesta.markers import Secret
 from regesta.query import QueryRules, parse_parameters
-from regesta.resource import Resource, Schemas
+from regesta.resource import Resource
 
 
 def names(built: QueryRules) -> set[str]:

@@ -5,8 +5,9 @@ from typing import Any
 
 from regesta.audit.documents import AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
 from regesta.change import AuditEvent, Change, HistoryRequest
+from regesta.declarations import READS, Operation, Schemas
 from regesta.hookspecs import hookimpl
-from regesta.resource import READS, Operation, Resource, Schemas
+from regesta.resource import Resource
 from regesta.store import collection_of
 from regesta.workspaces import workspace_scope
 

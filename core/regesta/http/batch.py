@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
+from regesta.declarations import BATCH_BODIES, Operation
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
 from regesta.http.headers import JSON, body_of, check_path, media_type_of
@@ -19,7 +20,6 @@ from regesta.operations import JsonPatch, MergePatch, Patch, Unit, Work, all_or_
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import AT_A_TIME, Bracket, Outcome, located, merged
 from regesta.operations.repeats import Answer, Repeats
-from regesta.resource import BATCH_BODIES, Operation
 from regesta.schemas import dumps, read_json
 
 if TYPE_CHECKING:

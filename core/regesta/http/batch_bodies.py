@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location, Malformed
 from regesta.http.headers import if_match_of
 from regesta.operations import NO_CONDITION, Operations, Precondition
-from regesta.resource import Operation, Resource
+from regesta.resource import Resource
 
 # Its members, and whether one must be there.
 _MEMBERS: Mapping[Operation, Mapping[str, bool]] = {

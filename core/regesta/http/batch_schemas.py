@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from regesta.declarations import Operation
 from regesta.http.batch_bodies import members_of
 from regesta.operations import Operations
-from regesta.resource import Operation
 from regesta.schemas import json_schemas
 from regesta.schemas.parts import named
 

@@ -10,10 +10,11 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from regesta.change import Access, Actor, Caller
+from regesta.declarations import READS, Operation
 from regesta.errors import DeclarationError
 from regesta.hooks import merge_scopes
 from regesta.operations import Operations, bounded
-from regesta.resource import READS, Operation, Resource
+from regesta.resource import Resource
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 STATE = "regesta_request_id"

@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regesta.declarations import Operation
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, check_path, has_condition, is_wanted
 from regesta.operations import Operations
 from regesta.query import MAX_SEARCH, parse_parameters
-from regesta.resource import Operation, Resource
+from regesta.resource import Resource
 from regesta.schemas import dumps, json_schemas
 from regesta.schemas.parts import plain
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, create_model
 
 from regesta import errors
+from regesta.declarations import READS, Operation
 from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
 from regesta.http.description import ResourceDescription
 from regesta.http.exports import EXPORT_CONTENT
@@ -17,7 +18,7 @@ from regesta.http.problems import Problem, problem_answer
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.http.wire_models import Documented, documented
 from regesta.operations import Operations
-from regesta.resource import READS, Operation, Resource
+from regesta.resource import Resource
 from regesta.schemas import json_schemas
 from regesta.schemas.parts import plain
 

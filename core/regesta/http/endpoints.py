@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location
 from regesta.http.accept import Form, form_of
 from regesta.http.batch import Batch
@@ -40,7 +41,6 @@ from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, W
 from regesta.operations.actions import REPLACED
 from regesta.operations.repeats import Answer, Repeats
 from regesta.query import Parameter, flag, parse_parameters
-from regesta.resource import Operation
 from regesta.schemas import dumps, read_json
 
 T = TypeVar("T", bound=Document)

@@ -8,12 +8,12 @@ from typing import Any
 from bson import DBRef
 from starlette.requests import Request
 
+from regesta.declarations import Operation
 from regesta.errors import Forbidden, Invalid, Issue, NotFound, Unauthenticated
 from regesta.http.callers import Callers
 from regesta.operations import Operations
 from regesta.operations.references import Bound, referred
 from regesta.query import Expansion
-from regesta.resource import Operation
 
 # On one level; the same document counts each time that it is shown.
 MAX_REFERENCES = 10_000

@@ -10,6 +10,7 @@ from beanie import Document
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue
 from regesta.http.accept import Form
 from regesta.http.callers import Callers
@@ -18,7 +19,6 @@ from regesta.http.selection import Selection, select
 from regesta.http.streams import Streamed
 from regesta.operations import Operations, bounded
 from regesta.operations.inheritance import children_of
-from regesta.resource import Operation
 from regesta.schemas import Codec, json_schemas
 from regesta.schemas.projection import OPTIONS, as_json
 from regesta.store import Batches, Documents

@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regesta.declarations import Operation
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, check_path
 from regesta.operations import Operations, facets
-from regesta.resource import Operation
 from regesta.schemas import dumps
 
 

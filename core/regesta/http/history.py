@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Action, AuditEvent, Caller
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, NotFound
 from regesta.hooks import merge_scopes
 from regesta.http.description import offered
@@ -18,7 +19,6 @@ from regesta.http.selection import select
 from regesta.operations import History, Operations
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, page_size_parameter, page_token_parameter, parse_parameters
-from regesta.resource import Operation
 from regesta.schemas import dumps, read_json
 
 if TYPE_CHECKING:

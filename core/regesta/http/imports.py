@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regesta.change import Caller
+from regesta.declarations import Operation
 from regesta.errors import Duplicate, Invalid, Issue, Location, ProblemError, TooLarge, Unavailable
 from regesta.http.accept import Form
 from regesta.http.callers import Callers
@@ -25,7 +26,7 @@ from regesta.operations import Operations, Work, Written, bounded, each_by_itsel
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
 from regesta.query import Parameter, parse_parameters
-from regesta.resource import Operation, Resource
+from regesta.resource import Resource
 from regesta.schemas import dumps, read_json
 
 T = TypeVar("T", bound=Document)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regesta.declarations import Operation
 from regesta.query import flag
-from regesta.resource import Operation
 
 VALIDATE_ONLY = flag("Do everything but the write, and answer what it would leave (AIP-163).")
 

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 from beanie import Document
 from fastapi import APIRouter, Body
 
+from regesta.declarations import COLLECTIVE, Operation, Parent, Reference, Schemas, WatchLimits
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
 from regesta.http.callers import with_dependencies
@@ -20,7 +21,7 @@ from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
 from regesta.operations import Operations, Registry
 from regesta.query import openapi_parameters
-from regesta.resource import COLLECTIVE, Operation, Parent, Reference, Resource, Schemas, WatchLimits
+from regesta.resource import Resource
 
 
 class ResourceOptions(TypedDict, total=False):

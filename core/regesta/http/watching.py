@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from regesta import errors
 from regesta.change import Caller
+from regesta.declarations import Operation
 from regesta.errors import Gone, ProblemError
 from regesta.http.accept import Form
 from regesta.http.headers import check_path
@@ -18,7 +19,6 @@ from regesta.http.problems import problem_of, problem_response
 from regesta.http.selection import select
 from regesta.operations import Count, Operations, Page, bounded, etag_of
 from regesta.query import Query, WatchQuery, and_filters
-from regesta.resource import Operation
 from regesta.schemas import dumps
 from regesta.store import causal_session, cluster_time
 from regesta.watch import (

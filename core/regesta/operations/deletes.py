@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from beanie import Document
 
 from regesta.change import Action, Caller, Change
+from regesta.declarations import DELETED_AT
 from regesta.errors import Conflict, Duplicate, Issue
 from regesta.hooks import Hooks
 from regesta.operations import actions, sequences
@@ -14,7 +15,7 @@ from regesta.operations.etags import Precondition, etag_of
 from regesta.operations.reads import Reads, Stored
 from regesta.operations.unit import LostRace, Unit
 from regesta.operations.updates import Updates
-from regesta.resource import DELETED_AT, Resource
+from regesta.resource import Resource
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations

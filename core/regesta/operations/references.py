@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from beanie import Document
 
 from regesta.change import Caller
+from regesta.declarations import Operation
 from regesta.operations.deadlines import bounded
 from regesta.query import linked_to
-from regesta.resource import Operation, Resource
+from regesta.resource import Resource
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from regesta.declarations import DELETED_AT
 from regesta.errors import DeclarationError
-from regesta.resource import DELETED_AT, Resource
+from regesta.resource import Resource
 
 from .indexes import indexes
 from .parameters import Parameter, flag

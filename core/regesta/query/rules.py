@@ -6,8 +6,9 @@ from typing import Any
 
 import bson
 
+from regesta.declarations import Operation
 from regesta.errors import DeclarationError, Invalid, Issue
-from regesta.resource import Operation, Resource
+from regesta.resource import Resource
 
 from .conditions import Condition, conditions, mongo_filter
 from .deleted import PARAMETER as SHOW_DELETED

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from regesta.declarations import WatchLimits
 from regesta.errors import Unavailable
 from regesta.operations import bounded
-from regesta.resource import WatchLimits
 from regesta.store import Changes, open_changes
 from regesta.watch.audience import Audience, Commit, beat, commit_of, order_of
 from regesta.watch.hub import Hub, hub_of, watchers_here
