@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.serving import service_address
 
@@ -45,6 +46,11 @@ def test_the_generated_client_does_a_round_on_the_service(client: Path, service_
     (client / "mypy.ini").write_text(MYPY)
     run(client, "-m", "mypy", "--config-file=mypy.ini", PACKAGE, "round.py")
     assert run(client, "round.py", service_address).endswith("done\n")
+
+
+def test_the_names_of_models_are_short(service_address: str) -> None:
+    names = httpx.get(f"{service_address}/openapi.json").json()["components"]["schemas"]
+    assert [name for name in names if not name.isalnum()] == []
 
 
 def run(folder: Path, *arguments: str) -> str:

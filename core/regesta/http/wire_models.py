@@ -24,10 +24,13 @@ class WireModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema, without a title: generators of clients would take it for the name, also where two have it."""
+        """The schema, without a title: generators of clients would take it for the name, also where two have it.
+
+        Enumerations keep theirs: so they are one with those that FastAPI finds elsewhere.
+        """
         parts = handler(core_schema)["properties"] if cls.model_fields else {}
         shown = _referring(cls.wire_schema, parts)
-        return {key: value for key, value in shown.items() if key != "title"}
+        return {key: value for key, value in shown.items() if key != "title" or "enum" in shown}
 
 
 def documented(
