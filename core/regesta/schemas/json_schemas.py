@@ -4,6 +4,7 @@ The models inside are marked (see `parts`): `plain` or `divided` makes a JSON Sc
 """
 
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from beanie import Document
 from pydantic import BaseModel, TypeAdapter
@@ -89,7 +90,14 @@ def _body(codec: Codec[Any], own: type[BaseModel] | None) -> JsonSchema:
 
 
 def _document_schema(document: type[Document], mode: Mode) -> JsonSchema:
-    return inlined(document.model_json_schema(by_alias=True, mode=mode))
+    """From Pydantic only once for each state of the class: a document is described many times over."""
+    known, state = _known.setdefault(document, {}), document.__pydantic_core_schema__
+    if mode not in known or known[mode][0] is not state:
+        known[mode] = (state, document.model_json_schema(by_alias=True, mode=mode))
+    return inlined(known[mode][1])
+
+
+_known: WeakKeyDictionary[type[Document], dict[Mode, tuple[Any, JsonSchema]]] = WeakKeyDictionary()
 
 
 def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
