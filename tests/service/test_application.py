@@ -56,6 +56,8 @@ def test_every_open_route_is_known() -> None:
         *("GET /api/v1/books:schema", "HEAD /api/v1/books:schema", "POST /api/v1/books:batch"),
         *("GET /api/v1/audit-events:facets", "HEAD /api/v1/audit-events:facets"),
         *("GET /api/v1/audit-events:schema", "HEAD /api/v1/audit-events:schema"),
+        *("GET /api/v1/books/{book}:history", "HEAD /api/v1/books/{book}:history"),
+        "POST /api/v1/books/{book}:revert",
     }
 
 
@@ -83,8 +85,8 @@ def test_openapi_is_there_without_a_server() -> None:
             "get_audit_event",
             "get_book",
         ),
-        *("list_audit_events", "list_books", "livez", "patch_book", "readyz", "replace_book"),
-        *("schema_audit_events", "schema_books"),
+        *("history_book", "list_audit_events", "list_books", "livez", "patch_book", "readyz", "replace_book"),
+        *("revert_book", "schema_audit_events", "schema_books"),
     ]
 
 

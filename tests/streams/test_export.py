@@ -377,10 +377,15 @@ async def test_capped_collections_have_no_snapshots_and_are_exported(database: A
 
 
 async def open_cursors(database: Any) -> int:
-    """On the whole server, of which this test is the only client."""
-    status = await database.client.admin.command("serverStatus")
-    total: int = status["metrics"]["cursor"]["open"]["total"]
-    return total
+    """How many cursors the server has open on this database: other tests may have left some on theirs."""
+    pipeline = [
+        {"$currentOp": {"allUsers": True, "idleCursors": True}},
+        {"$match": {"ns": {"$regex": f"^{database.name}\\."}, "cursor.cursorId": {"$exists": True}}},
+        {"$group": {"_id": "$cursor.cursorId"}},
+    ]
+    found = database.client.admin.aggregate(pipeline)
+    found = await found if asyncio.iscoroutine(found) else found
+    return len(await found.to_list(None))
 
 
 async def nothing_is_left(database: Any) -> None:
