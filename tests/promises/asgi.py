@@ -38,22 +38,7 @@ async def send(app: ASGIApp, method: str, path: str, body: Any = None, **headers
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     if body is not None:
         sent.append((b"content-type", (MERGE_PATCH if method == "PATCH" else JSON).encode()))
-    route, _, query = path.partition("?")
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "scheme": "http",
-        "method": method,
-        "path": route,
-        "raw_path": route.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(b"host", b"test"), *sent],
-        "client": ("127.0.0.1", 1),
-        "server": ("test", 80),
-        "state": {},
-    }
+    scope = scope_of(method, path, [(b"host", b"test"), *sent])
     messages: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
@@ -65,3 +50,23 @@ async def send(app: ASGIApp, method: str, path: str, body: Any = None, **headers
     await app(scope, receive, collect)
     found = {name.decode().lower(): value.decode() for name, value in messages[0]["headers"]}
     return Answer(messages[0]["status"], found, b"".join(message.get("body", b"") for message in messages[1:]))
+
+
+def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """What a server tells an application of a request; `path` may have a query."""
+    route, _, query = path.partition("?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": method,
+        "path": route,
+        "raw_path": route.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+        "state": {},
+    }

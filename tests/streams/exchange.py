@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
+from tests.promises.asgi import scope_of
 from tests.resources.serving import Client
 
 Message = MutableMapping[str, Any]
@@ -22,22 +23,8 @@ class Exchange:
         self.changed = asyncio.Condition()
         self._coming: asyncio.Queue[Message] = asyncio.Queue()
         self._app: Any = client._transport.app  # type: ignore[attr-defined]
-        route, _, query = path.partition("?")
-        self._scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "scheme": "http",
-            "method": method,
-            "path": route,
-            "raw_path": route.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 1),
-            "server": ("test", 80),
-            "state": {},
-        }
+        sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        self._scope = scope_of(method, path, sent)
 
     def begin(self) -> "asyncio.Task[None]":
         """Start it; the task ends when the application is done with it."""

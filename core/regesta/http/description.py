@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from regesta.declarations import Operation
 from regesta.http.callers import Callers
-from regesta.http.headers import JSON, check_path, has_condition, is_wanted
+from regesta.http.headers import check_path, has_condition, is_wanted
+from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import Operations
 from regesta.query import MAX_SEARCH, parse_parameters
 from regesta.resource import Resource
@@ -66,10 +67,10 @@ class Description:
         parse_parameters(request.scope["query_string"], {})
         await self._callers.of(request, Operation.SCHEMA, scope, actor)
         content, etag = self._content
-        headers = {"ETag": f'"{etag}"'}
+        headers = {"ETag": quoted(etag)}
         if has_condition(request) and not is_wanted(request, etag):
             return Response(status_code=304, headers=headers)
-        return Response(content, headers=headers, media_type=JSON)
+        return JsonResponse(content, headers=headers)
 
     @cached_property
     def _content(self) -> tuple[bytes, str]:

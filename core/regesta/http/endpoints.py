@@ -130,10 +130,10 @@ class Endpoints(Generic[T]):
         if self._watching and form_of(request) is Form.EVENTS:
             return await self._watching.document(request, scope, actor)
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
         if "revision" in asked:
             return await self._past(request, scope, actor, asked)
+        keys = self.keys(request)
+        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from regesta.declarations import Operation
 from regesta.http.callers import Callers
-from regesta.http.headers import JSON, check_path
+from regesta.http.headers import check_path
+from regesta.http.responses import JsonResponse
 from regesta.operations import Operations, facets
 from regesta.schemas import dumps
 
@@ -51,4 +52,4 @@ class Facets:
             },
             "truncated": [name for name, facet in found.items() if facet.truncated],
         }
-        return Response(dumps(body), media_type=JSON)
+        return JsonResponse(dumps(body))

@@ -95,7 +95,8 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     collection = collection_path(operations)
     document = f"{collection}/{{{resource.singular.replace('-', '_')}}}"
     heads = []
-    found = {operation: method for operation, method in METHODS.items() if operation in offered(operations)}
+    here = offered(operations)
+    found = {operation: method for operation, method in METHODS.items() if operation in here}
     suffixes = tuple(method.suffix for method in found.values() if method.suffix and not method.on_collection)
     for operation, method in found.items():
         path = (collection if method.on_collection else document) + method.suffix

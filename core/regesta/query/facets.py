@@ -6,6 +6,7 @@ from typing import Any
 
 from .conditions import escaped
 from .fields import QueryField
+from .listing import size_parameter
 from .parameters import Parameter
 
 MAX_FACETS = 10
@@ -41,7 +42,8 @@ def countable(fields: Iterable[QueryField], shown: Iterable[str]) -> dict[str, Q
 
 def facet_parameters(fields: Mapping[str, QueryField]) -> dict[str, Parameter]:
     """`by` and `limit`."""
-    return {"by": _by(fields), "limit": _limit()}
+    limit = size_parameter(USUAL, MAX_VALUES, "How many values of each field at most")
+    return {"by": _by(fields), "limit": limit}
 
 
 def _by(fields: Mapping[str, QueryField]) -> Parameter:
@@ -60,16 +62,3 @@ def _by(fields: Mapping[str, QueryField]) -> Parameter:
     twice = r"(?!(?:.*,)?([^,]+),(?:.*,)?\1(?:,|$))"
     schema = {"type": "string", "pattern": f"^{twice}{one}(?:,{one}){{0,{MAX_FACETS - 1}}}$"}
     return Parameter(read, schema, f"What to count by: up to {MAX_FACETS} of {', '.join(fields)}, separated by commas.")
-
-
-def _limit() -> Parameter:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit()):
-            raise ValueError("must be a whole number")
-        significant = text.lstrip("0")
-        if not significant:
-            raise ValueError("must be at least 1")
-        return min(int(significant[:4]), MAX_VALUES)
-
-    said = f"How many values of each field at most; more than {MAX_VALUES} gives {MAX_VALUES}."
-    return Parameter(read, {"type": "integer", "minimum": 1, "default": USUAL}, said)

@@ -99,7 +99,12 @@ def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def page_size_parameter(usual: int, maximum: int) -> Parameter:
-    """`page_size`: larger ones are coerced to the maximum."""
+    """`page_size`."""
+    return size_parameter(usual, maximum, "How many documents at most")
+
+
+def size_parameter(usual: int, maximum: int, description: str) -> Parameter:
+    """How many of something, at least 1: larger ones are coerced to the maximum."""
     digits = len(str(maximum))
 
     def read(text: str) -> int:
@@ -111,7 +116,7 @@ def page_size_parameter(usual: int, maximum: int) -> Parameter:
         return min(int(significant), maximum) if len(significant) <= digits else maximum
 
     schema = {"type": "integer", "minimum": 1, "default": usual}
-    return Parameter(read, schema, f"How many documents at most; more than {maximum} gives {maximum}.")
+    return Parameter(read, schema, f"{description}; more than {maximum} gives {maximum}.")
 
 
 def include_parameter(words: Mapping[str, str]) -> Parameter:
