@@ -10,7 +10,7 @@ import may run again, or go on after it was interrupted. It needs nothing but Py
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def model_of(name: str, entries: list[Json]) -> Json:
         "task": task.replace("_", " "),
         "framework": "onnx",
         "owner": "ONNX Model Zoo",
-        "tags": list(dict.fromkeys([domain, *(tag for entry in entries for tag in entry["metadata"]["tags"])])),
+        "tags": _tags([domain, *(tag for entry in entries for tag in entry["metadata"]["tags"])]),
     }
 
 
@@ -157,7 +157,7 @@ def version_of(entry: Json) -> Json:
     return {
         "source": FILES + quote(entry["model_path"]),
         "framework": "onnx",
-        "tags": list(dict.fromkeys(about["tags"])),
+        "tags": _tags(about["tags"]),
         "artifacts": [
             artifact(entry["model_path"], about["model_bytes"], about["model_sha"]),
             # The same model once more, with inputs and outputs to test it by.
@@ -166,6 +166,10 @@ def version_of(entry: Json) -> Json:
         "signature": ports and {side: [tensor(port) for port in ports[side]] for side in ("inputs", "outputs")},
         "params": {"opset_version": entry["opset_version"], "onnx_version": entry["onnx_version"]},
     }
+
+
+def _tags(words: Iterable[str]) -> list[Json]:
+    return [{"key": word} for word in dict.fromkeys(words)]
 
 
 def artifact(path: str, size: int, digest: str) -> Json:

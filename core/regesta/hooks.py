@@ -22,7 +22,7 @@ from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, Pro
 logger = logging.getLogger("regesta.hooks")
 
 ENTRY_POINT_GROUP = "regesta"
-START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_commands"})
+START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_applications", "register_commands"})
 RECORDING = frozenset({"record_change", "record_changes"})
 
 

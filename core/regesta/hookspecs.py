@@ -15,6 +15,7 @@ from regesta.change import Access, AuditEvent, Change, HistoryRequest
 if TYPE_CHECKING:
     import typer
     from fastapi import APIRouter, FastAPI
+    from starlette.types import ASGIApp
 
     from regesta.operations import Registry
     from regesta.resource import Resource
@@ -35,6 +36,15 @@ def register_routers(registry: "Registry") -> "list[APIRouter]":  # type: ignore
     """Start-up: routers beyond the generated ones, mounted beside them.
 
     `registry` reads and writes every resource with the same checks, hooks and audit as the generated routes.
+    """
+
+
+@hookspec
+def register_applications(registry: "Registry") -> "Mapping[str, ASGIApp]":  # type: ignore[empty-body]
+    """Start-up: ASGI applications, each under the path it is mounted at (`/api/2.0/mlflow`).
+
+    For other protocols than ours, with routes and errors of their own. A mounted application has no lifespan: use
+    `startup` and `shutdown`. Two plugins that name one path stop start-up.
     """
 
 

@@ -1,27 +1,36 @@
 """The model registry, as a plugin: models, their numbered versions, and aliases that move between versions."""
 
-from regesta_models.documents import (
+from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
+from regesta_models.parts import (
     Artifact,
+    Code,
+    Deprecation,
+    Environment,
     Lineage,
     Metric,
-    Model,
-    Registered,
+    Run,
     Signature,
+    Tag,
     Tensor,
-    Version,
     VersionReference,
-    VersionStatus,
 )
 from regesta_models.plugin import models, register_resources, register_routers, versions
 from regesta_models.rules import prepare_change, validate_change
 
 __all__ = [
     "Artifact",
+    "Code",
+    "Deprecation",
+    "Environment",
+    "Kind",
     "Lineage",
     "Metric",
     "Model",
     "Registered",
+    "Run",
     "Signature",
+    "Stage",
+    "Tag",
     "Tensor",
     "Version",
     "VersionReference",

@@ -9,15 +9,15 @@ from enum import Enum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Stored, Unit, caller_of
-from regesta.errors import Conflict, Malformed, ProblemError, TooLarge, Unavailable, UnsupportedMedia
-from regesta.http import problem_answer
-from regesta.query import parse_parameters
-from regesta.schemas import dumps, issues_of, read_json
+from regesta.errors import Conflict, Malformed, PreconditionFailed, TooLarge, Unavailable, UnsupportedMedia
+from regesta.http import body_schema, document_answer, document_response, json_body, no_parameters, problem_answers
+from regesta.schemas import dumps
 from regesta_models.constraints import AliasName
-from regesta_models.documents import LARGEST, Version
+from regesta_models.documents import Version
+from regesta_models.parts import LARGEST
 
 JSON = "application/json"
 LARGEST_BODY = 4096  # bytes
@@ -46,11 +46,10 @@ class Aliases:
 
     async def get(self, caller: Caller, model: str, alias: str) -> Stored[Version]:
         """The version that an alias stands for. Raises NotFound, Unavailable."""
-        query = self._versions.rules.parse(f"aliases={alias}&page_size=1".encode())
-        page = await self._versions.page(caller, (model,), query)
-        if not page.items:
+        found = await self._versions.find_where(caller, (model,), {"aliases": alias})
+        if found is None:
             raise no_alias(alias)
-        return page.items[0]
+        return found
 
     async def set(self, caller: Caller, model: str, alias: str, number: int) -> tuple[Stored[Version], bool]:
         """Let an alias stand for a version; that version, and whether the alias is new.
@@ -123,13 +122,13 @@ def alias_router(registry: Registry) -> APIRouter:
         response_model=dict[str, int],
         responses={
             200: {"description": "The version number that each alias stands for"},
-            **problems(Malformed, NotFound, Invalid, Unavailable),
+            **problem_answers(Malformed, NotFound, Invalid, Unavailable),
         },
     )
     async def list_aliases(
         request: Request, model: ModelKey, caller: Annotated[Caller, asking("list_aliases")]
     ) -> Response:
-        _no_parameters(request)
+        no_parameters(request)
         return Response(dumps(await aliases.list(caller, model)), media_type=JSON)
 
     @router.get(
@@ -138,19 +137,16 @@ def alias_router(registry: Registry) -> APIRouter:
         summary="Get the version that an alias stands for",
         tags=TAGS,
         responses={
-            200: version_response("The version"),
+            200: document_answer(Version, "The version"),
             304: {"description": "The client has this revision"},
-            **problems(Malformed, NotFound, Invalid, Unavailable),
+            **problem_answers(Malformed, NotFound, PreconditionFailed, Invalid, Unavailable),
         },
     )
     async def get_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("get_alias")]
     ) -> Response:
-        _no_parameters(request)
-        stored = await aliases.get(caller, model, alias)
-        if _is_known(request, stored.etag):
-            return Response(status_code=304, headers=_etag(stored))
-        return _answer(stored)
+        no_parameters(request)
+        return document_response(request, await aliases.get(caller, model, alias))
 
     router.add_api_route(ONE, get_alias, methods=["HEAD"], operation_id="get_alias_head", include_in_schema=False)
 
@@ -160,21 +156,19 @@ def alias_router(registry: Registry) -> APIRouter:
         summary="Let an alias stand for a version",
         tags=TAGS,
         responses={
-            200: version_response("The alias stands for this version, as it did before or moved from another"),
-            201: version_response("The alias is new and stands for this version"),
-            **problems(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
+            200: document_answer(Version, "The alias stands for this version, as it did before or moved from another"),
+            201: document_answer(Version, "The alias is new and stands for this version"),
+            **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
         },
-        openapi_extra={
-            "requestBody": {"required": True, "content": {JSON: {"schema": AliasTarget.model_json_schema()}}}
-        },
+        openapi_extra=body_schema(AliasTarget),
     )
     async def set_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("set_alias")]
     ) -> Response:
-        _no_parameters(request)
-        target = await _target(request)
+        no_parameters(request)
+        target = await json_body(request, AliasTarget, limit=LARGEST_BODY)
         stored, new = await aliases.set(caller, model, alias, target.version)
-        return _answer(stored, 201 if new else 200)
+        return document_response(request, stored, 201 if new else 200)
 
     @router.delete(
         ONE,
@@ -185,13 +179,13 @@ def alias_router(registry: Registry) -> APIRouter:
         response_model=None,
         responses={
             204: {"description": "The alias is gone"},
-            **problems(Malformed, NotFound, Conflict, Invalid, Unavailable),
+            **problem_answers(Malformed, NotFound, Conflict, Invalid, Unavailable),
         },
     )
     async def delete_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("delete_alias")]
     ) -> Response:
-        _no_parameters(request)
+        no_parameters(request)
         await aliases.delete(caller, model, alias)
         return Response(status_code=204)
 
@@ -201,20 +195,6 @@ def alias_router(registry: Registry) -> APIRouter:
 def no_alias(alias: str) -> NotFound:
     """The error for an alias that stands for nothing."""
     return NotFound(f"there is no alias {alias!r}")
-
-
-def version_response(description: str) -> dict[str, Any]:
-    """A version in OpenAPI: the schema is that of the generated routes, which are always mounted beside these."""
-    return {
-        "description": description,
-        "headers": {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}},
-        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{Version.__name__}"}}},
-    }
-
-
-def problems(*errors: type[ProblemError]) -> dict[int | str, dict[str, Any]]:
-    """These errors in OpenAPI."""
-    return {error.status: problem_answer(error) for error in errors}
 
 
 def _with(alias: str) -> Callable[[Stored[Version], Version], Version]:
@@ -232,38 +212,3 @@ def _without(alias: str) -> Callable[[Stored[Version], Version], Version]:
         return version
 
     return edit
-
-
-async def _target(request: Request) -> AliasTarget:
-    """The body. Raises UnsupportedMedia, TooLarge, Malformed, Invalid."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise UnsupportedMedia(f"send the body as {JSON}", headers={"Accept": JSON})
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise TooLarge(f"the body may have at most {LARGEST_BODY} bytes")
-    tree = read_json(bytes(body))
-    try:
-        return AliasTarget.model_validate(tree)
-    except ValidationError as error:
-        raise Invalid.of(issues_of(error)) from None
-
-
-def _no_parameters(request: Request) -> None:
-    """Raises Invalid where the query has any: none means something here."""
-    parse_parameters(request.scope["query_string"], {})
-
-
-def _is_known(request: Request, etag: str) -> bool:
-    """Whether `If-None-Match` names the revision: our tags hold no commas, so splitting finds them."""
-    sent = ",".join(request.headers.getlist("if-none-match")).split(",")
-    return any(tag.strip().removeprefix("W/").strip('"') in (etag, "*") for tag in sent)
-
-
-def _etag(stored: Stored[Version]) -> dict[str, str]:
-    return {"ETag": f'"{stored.etag}"'}
-
-
-def _answer(stored: Stored[Version], status: int = 200) -> Response:
-    return Response(dumps(stored.codec.wire(stored.raw)), status, _etag(stored), JSON)

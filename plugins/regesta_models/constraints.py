@@ -38,6 +38,7 @@ PATH = rf"^(?!(?:[\s\S]*/)?\.?\.?(?:/|$))(?!{_CLIMBS})(?!{_ENCODED_CONTROL})(?![
 
 ALIAS = r"^(?![lL][aA][tT][eE][sS][tT]$)(?![vV][0-9]+$)[A-Za-z0-9_\-]{1,255}$"
 DIGEST = r"^[0-9a-f]{64}$"
+COMMIT = r"^[0-9a-f]{7,64}$"
 # What MongoDB can keep as a key, without control characters.
 PARAMETER = rf"^[^$.{CONTROL}][^.{CONTROL}]*$"
 
@@ -103,11 +104,7 @@ Label = Annotated[
     Field(min_length=1, max_length=250, json_schema_extra=_shown(LABEL)),
     matches(LABEL, "must be printable text without spaces around it"),
 ]
-Tags = Annotated[
-    list[Label],
-    Field(max_length=100, json_schema_extra={"uniqueItems": True}),
-    distinct(lambda tag: tag, "must not contain the same tag twice"),
-]
+TagValue = Annotated[str, Field(max_length=100_000)]
 Source = Annotated[
     str,
     Field(max_length=2048, json_schema_extra=_shown(SOURCE)),
@@ -127,6 +124,16 @@ Digest = Annotated[
     str,
     Field(json_schema_extra=_shown(DIGEST)),
     matches(DIGEST, "must be a SHA-256 as 64 lower case hexadecimal digits"),
+]
+Commit = Annotated[
+    str,
+    Field(json_schema_extra=_shown(COMMIT)),
+    matches(COMMIT, "must be the hash of a commit: 7 to 64 lower case hexadecimal digits"),
+]
+Requirement = Annotated[
+    str,
+    Field(min_length=1, max_length=500, json_schema_extra=_shown(LABEL)),
+    matches(LABEL, "must be a requirement as pip reads it, without spaces around it"),
 ]
 AliasName = Annotated[
     str,

@@ -5,26 +5,25 @@ from enum import StrEnum
 from typing import Annotated
 
 from beanie import PydanticObjectId
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
 from regesta import Immutable, ReadOnly
 from regesta.workspaces import Workspaced
-from regesta_models.constraints import (
-    AliasName,
-    ArtifactPath,
-    Digest,
-    Dimension,
-    Label,
-    ModelName,
-    Parameters,
-    Source,
+from regesta_models.constraints import AliasName, Label, ModelName, Parameters, Source, distinct
+from regesta_models.parts import (
+    Artifact,
+    Code,
+    Deprecation,
+    Environment,
+    Lineage,
+    Metric,
+    Run,
+    Signature,
     Tags,
-    distinct,
 )
 
 MOST_ALIASES = 100
-LARGEST = 2**63 - 1
 
 
 def utc_now() -> datetime:
@@ -38,14 +37,24 @@ class Registered(Workspaced):
     description: Annotated[str, Field(max_length=10_000)] = ""
     framework: Label | None = None
     tags: Tags = Field(default_factory=list)
+    deprecation: Deprecation | None = None
+    protected: bool = Field(default=False, description="Whether deleting it is refused.")
     created_at: Annotated[datetime, ReadOnly] = Field(default_factory=utc_now)
     updated_at: Annotated[datetime, ReadOnly] = Field(default_factory=utc_now)
+
+
+class Kind(StrEnum):
+    """What is registered: versions of a prompt are numbered, tagged and aliased as those of a model are."""
+
+    MODEL = "model"
+    PROMPT = "prompt"
 
 
 class Model(Registered):
     """A registered model: a name, under which versions are kept."""
 
     name: Annotated[ModelName, Immutable]
+    kind: Annotated[Kind, Immutable] = Kind.MODEL
     task: Label | None = Field(default=None, description="What it is for, `image classification`.")
     license: Label | None = Field(default=None, description="An SPDX identifier, where there is one.")
     owner: Label | None = None
@@ -57,7 +66,9 @@ class Model(Registered):
         use_revision = True
         indexes = [
             IndexModel([("workspace", ASCENDING), ("name", ASCENDING)], unique=True),
-            IndexModel([("workspace", ASCENDING), ("tags", ASCENDING), ("name", ASCENDING)]),
+            IndexModel(
+                [("workspace", ASCENDING), ("tags.key", ASCENDING), ("tags.value", ASCENDING), ("name", ASCENDING)]
+            ),
             IndexModel([("workspace", ASCENDING), ("task", ASCENDING), ("name", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("updated_at", ASCENDING), ("_id", ASCENDING)]),
@@ -65,63 +76,23 @@ class Model(Registered):
 
 
 class VersionStatus(StrEnum):
-    """Whether a version's files are there."""
+    """Whether a version's files are there: `pending` until they are, or known never to come.
+
+    Of a version that is `ready`, source, artifacts, params and signature do not change any more.
+    """
 
     PENDING = "pending"
     READY = "ready"
     FAILED = "failed"
 
 
-class Artifact(BaseModel):
-    """One file of a version."""
+class Stage(StrEnum):
+    """Where a version stands on its way, for clients that know no aliases."""
 
-    path: ArtifactPath = Field(description="Relative to the version's source or its folder.")
-    size: Annotated[int, Field(ge=0, le=LARGEST)] = Field(description="Bytes.")
-    sha256: Digest
-
-
-class Tensor(BaseModel):
-    """One input or output."""
-
-    name: Annotated[str, Field(min_length=1, max_length=500)]
-    dtype: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="`float32`, `tensor(int64)`.")
-    shape: Annotated[list[Dimension], Field(max_length=64)] = Field(
-        default_factory=list, description="Sizes; -1 for any size, a text for a size with a name."
-    )
-
-
-Tensors = Annotated[list[Tensor], Field(max_length=1000)]
-
-
-class Signature(BaseModel):
-    """What goes in and what comes out."""
-
-    inputs: Tensors = Field(default_factory=list)
-    outputs: Tensors = Field(default_factory=list)
-
-
-class Metric(BaseModel):
-    """One measured value."""
-
-    name: Label
-    value: Annotated[float, Field(allow_inf_nan=False)]
-    dataset: Label | None = Field(default=None, description="What it was measured on.")
-    step: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
-    measured_at: datetime | None = None
-
-
-class VersionReference(BaseModel):
-    """A version of a model in the same workspace. It need not exist any more."""
-
-    model: ModelName
-    version: Annotated[int, Field(ge=1, le=LARGEST)]
-
-
-class Lineage(BaseModel):
-    """Where a version comes from."""
-
-    parents: Annotated[list[VersionReference], Field(max_length=100)] = Field(default_factory=list)
-    datasets: Annotated[list[Label], Field(max_length=100)] = Field(default_factory=list)
+    NONE = "None"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+    ARCHIVED = "Archived"
 
 
 class Version(Registered):
@@ -142,8 +113,13 @@ class Version(Registered):
     signature: Signature | None = None
     params: Parameters = Field(default_factory=dict)
     metrics: Annotated[list[Metric], Field(max_length=1000)] = Field(default_factory=list)
+    environment: Environment | None = None
+    run: Run | None = None
+    code: Code | None = None
     lineage: Lineage = Field(default_factory=Lineage)
     status: VersionStatus = VersionStatus.READY
+    status_message: Annotated[str, Field(max_length=10_000)] = ""
+    stage: Stage = Stage.NONE
     aliases: Annotated[list[AliasName], Field(max_length=MOST_ALIASES), ReadOnly] = Field(default_factory=list)
 
     class Settings:

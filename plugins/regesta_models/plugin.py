@@ -14,7 +14,10 @@ models: Resource[Model] = Resource(
     name="models",
     key="name",
     scope=workspace_scope,
-    filters=["id", "name", "task", "framework", "license", "owner", "tags", "created_at", "updated_at"],
+    filters=[
+        *("id", "name", "kind", "task", "framework", "license", "owner", "tags.key", "tags.value", "protected"),
+        *("created_at", "updated_at"),
+    ],
     sorts=["name", "created_at", "updated_at"],
 )
 
@@ -25,8 +28,9 @@ versions: Resource[Version] = Resource(
     parent=Parent(resource=models, field="model_id", sequence="number"),
     scope=workspace_scope,
     filters=[
-        *("id", "number", "status", "framework", "tags", "aliases", "created_at", "updated_at"),
-        *("artifacts.sha256", "lineage.datasets", "lineage.parents.model"),
+        *("id", "number", "status", "stage", "framework", "tags.key", "tags.value", "aliases", "protected"),
+        *("created_at", "updated_at", "artifacts.sha256", "run.id", "code.commit"),
+        *("lineage.datasets", "lineage.parents.model", "environment.packages"),
     ],
     sorts=["number"],
 )

@@ -19,6 +19,8 @@ from regesta_client.models import (
     ModelPage,
     ModelPatch,
     Problem,
+    Tag,
+    TagInput,
     Version,
     VersionCreate,
     VersionCreateParams,
@@ -36,10 +38,10 @@ SHA256 = "0" * 64
 def models(client: Client) -> None:
     """Create, get, list by pages, change, delete."""
     created = create_model.sync_detailed(
-        client=client, body=ModelCreate(name="ResNet 50", task="image classification", tags=["vision"])
+        client=client, body=ModelCreate(name="ResNet 50", task="image classification", tags=[TagInput("vision")])
     )
     assert isinstance(created.parsed, Model)
-    assert (created.status_code, created.parsed.tags) == (201, ["vision"])
+    assert (created.status_code, created.parsed.tags) == (201, [Tag("vision", "")])
     location: str = created.headers["Location"]
     assert location == "/api/v1/models/ResNet%2050"
 
@@ -51,7 +53,9 @@ def models(client: Client) -> None:
     known = get_model.sync_detailed("ResNet 50", client=client, if_none_match=etag)
     assert (known.status_code, known.parsed) == (304, None)
 
-    batch = ModelBatch([ModelBatchCreate("create", ModelCreate(name=f"model-{n}", tags=["batch"])) for n in range(3)])
+    batch = ModelBatch(
+        [ModelBatchCreate("create", ModelCreate(name=f"model-{n}", tags=[TagInput("batch")])) for n in range(3)]
+    )
     answered = batch_models.sync(client=client, body=batch)
     assert isinstance(answered, ModelBatchResults)
     assert [result.status for result in answered.results] == [201, 201, 201]
@@ -70,11 +74,16 @@ def models(client: Client) -> None:
 
 def pages(client: Client) -> None:
     """Filter, sort, and the next page."""
-    first = list_models.sync(client=client, tags="batch", sort="-name", page_size=2)
+    first = list_models.sync(client=client, tags_key="batch", sort="-name", page_size=2)
     assert isinstance(first, ModelPage)
     assert isinstance(first.next_page_token, str)
     rest = list_models.sync(
-        client=client, tags="batch", sort="-name", page_size=2, page_token=first.next_page_token, prefer="count=exact"
+        client=client,
+        tags_key="batch",
+        sort="-name",
+        page_size=2,
+        page_token=first.next_page_token,
+        prefer="count=exact",
     )
     assert isinstance(rest, ModelPage)
     assert [model.name for model in (*first.items, *rest.items)] == ["model-2", "model-1", "model-0"]
@@ -96,10 +105,14 @@ def versions(client: Client) -> None:
     etag: str = created.headers["ETag"]
 
     replaced = replace_version.sync_detailed(
-        "ResNet 50", 1, client=client, body=VersionReplace(source="s3://models/other"), if_match=etag
+        "ResNet 50",
+        1,
+        client=client,
+        body=VersionReplace(source="s3://models/other", status=VersionStatus.PENDING),
+        if_match=etag,
     )
     assert isinstance(replaced.parsed, Version)
-    assert (replaced.parsed.status, replaced.parsed.artifacts) == (VersionStatus.READY, [])
+    assert (replaced.parsed.status, replaced.parsed.artifacts) == (VersionStatus.PENDING, [])
 
     patched = patch_version.sync(
         "ResNet 50",

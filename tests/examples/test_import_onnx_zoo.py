@@ -111,7 +111,7 @@ async def test_what_it_says_of_a_version(service: Service) -> None:
     }
     ids = {"name": "segment_ids:0", "dtype": "tensor(int64)", "shape": ["unk__493", 256]}
     assert version["signature"]["inputs"][1] == ids
-    found = await service.client.get("/models", params={"task": "machine comprehension", "tags": "int8"})
+    found = await service.client.get("/models", params={"task": "machine comprehension", "tags.key": "int8"})
     assert found.status_code == 200
 
 

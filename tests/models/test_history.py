@@ -5,7 +5,9 @@ from tests.models.application import MERGE_PATCH, Service, at
 
 async def test_a_model_tells_its_history_and_goes_back(any_service: Service) -> None:
     client = any_service.client
-    made = await client.post("/models", json={"name": "ResNet 50", "description": "first", "tags": ["a"]})
+    made = await client.post(
+        "/models", json={"name": "ResNet 50", "description": "first", "tags": [{"key": "a", "value": "b"}]}
+    )
     url = at("ResNet 50")
     await client.patch(url, json={"description": "second", "tags": []}, headers=MERGE_PATCH)
     entries = (await client.get(f"{url}:history")).json()["items"]
@@ -15,7 +17,7 @@ async def test_a_model_tells_its_history_and_goes_back(any_service: Service) -> 
     assert past.json() == made.json()
     back = await client.post(f"{url}:revert", json={"revision": entries[1]["revision"]})
     assert back.status_code == 200, back.text
-    assert (back.json()["description"], back.json()["tags"]) == ("first", ["a"])
+    assert (back.json()["description"], back.json()["tags"]) == ("first", [{"key": "a", "value": "b"}])
     other = {"X-Regesta-Workspace": "other"}
     assert (await client.get(f"{url}:history", headers=other)).status_code == 404
     assert (await client.delete(url)).status_code == 204

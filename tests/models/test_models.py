@@ -28,7 +28,7 @@ async def test_a_model_is_created_read_changed_and_deleted(any_service: Service)
         "framework": "onnx",
         "license": "Apache-2.0",
         "owner": "vision",
-        "tags": ["vision", "resnet"],
+        "tags": [{"key": "vision", "value": ""}, {"key": "family", "value": "resnet"}],
     }
     created = await client.post("/models", json=sent)
     assert created.status_code == 201
@@ -42,12 +42,12 @@ async def test_a_model_is_created_read_changed_and_deleted(any_service: Service)
 
     patched = await client.patch(
         at("ResNet 50"),
-        json={"owner": None, "tags": ["vision"]},
+        json={"owner": None, "tags": [{"key": "vision"}]},
         headers=MERGE_PATCH | {"If-Match": read.headers["etag"]},
     )
     assert patched.status_code == 200
     assert patched.json()["owner"] is None
-    assert patched.json()["tags"] == ["vision"]
+    assert patched.json()["tags"] == [{"key": "vision", "value": ""}]
     assert patched.json()["description"] == "Deep residual learning"
 
     stale = await client.delete(at("ResNet 50"), headers={"If-Match": read.headers["etag"]})
@@ -128,10 +128,11 @@ def test_every_name_that_is_taken_is_one_part_of_a_path(name: str) -> None:
 
 
 WRONG: list[tuple[str, Any]] = [
-    ("tags", ["a", "a"]),
-    ("tags", [f"t{number}" for number in range(101)]),
-    ("tags", [""]),
-    ("tags", "a"),
+    ("tags", [{"key": "a"}, {"key": "a", "value": "b"}]),
+    ("tags", [{"key": f"t{number}"} for number in range(101)]),
+    ("tags", [{"key": ""}]),
+    ("tags", ["a"]),
+    ("tags", {"key": "a"}),
     ("description", "a" * 10_001),
     ("description", None),
     ("task", ""),
@@ -149,9 +150,9 @@ async def test_fields_that_are_refused(memory_service: Service) -> None:
 
 
 async def test_models_are_found(service: Service) -> None:
-    await service.model("b", tags=["vision"], task="detection")
-    await service.model("a", tags=["vision", "int8"])
-    await service.model("c", tags=["text"])
+    await service.model("b", tags=[{"key": "vision"}], task="detection")
+    await service.model("a", tags=[{"key": "vision"}, {"key": "int8"}])
+    await service.model("c", tags=[{"key": "text"}])
 
     async def names(**query: Any) -> list[str]:
         answer = await service.client.get("/models", params=query)
@@ -159,7 +160,7 @@ async def test_models_are_found(service: Service) -> None:
         return [item["name"] for item in answer.json()["items"]]
 
     assert await names() == ["a", "b", "c"]
-    assert await names(tags="vision") == ["a", "b"]
+    assert await names(**{"tags.key": "vision"}) == ["a", "b"]
     assert await names(task="detection") == ["b"]
     assert await names(sort="-name") == ["c", "b", "a"]
     assert await names(sort="-created_at") == ["c", "a", "b"]

@@ -62,7 +62,7 @@ def test_operations_are_named(openapi: dict[str, Any]) -> None:
 def test_every_answer_of_the_alias_routes_is_declared(openapi: dict[str, Any]) -> None:
     one = openapi["paths"]["/models/{model}/aliases/{alias}"]
     assert set(one["put"]["responses"]) == {"200", "201", "400", "404", "409", "413", "415", "422", "503"}
-    assert set(one["get"]["responses"]) == {"200", "304", "400", "404", "422", "503"}
+    assert set(one["get"]["responses"]) == {"200", "304", "400", "404", "412", "422", "503"}
     assert set(one["delete"]["responses"]) == {"204", "400", "404", "409", "422", "503"}
     collection = openapi["paths"]["/models/{model}/aliases"]["get"]
     assert set(collection["responses"]) == {"200", "400", "404", "422", "503"}

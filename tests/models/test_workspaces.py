@@ -99,7 +99,7 @@ async def test_every_query_names_the_workspace(service: Service) -> None:
         ("GET", "/models", None),
         ("GET", "/models/resnet", None),
         ("PATCH", "/models/resnet", {"owner": "me"}),
-        ("GET", "/models/resnet/versions?tags=a", None),
+        ("GET", "/models/resnet/versions?tags.key=a", None),
         ("POST", "/models/resnet/versions", {}),
         ("PUT", "/models/resnet/versions/2", {}),
         ("PUT", "/models/resnet/aliases/a", {"version": 1}),

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from beanie import Document
 from fastapi import APIRouter
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regesta import ConfigurationError, Hooks, Parent, PluginError, Registry, Resource, hookimpl
 from regesta.audit import AuditTrail
@@ -182,6 +184,44 @@ async def test_a_router_of_a_plugin_wins_over_generated_routes(serve: Serve) -> 
         answer = await client.get("/api/v1/books/search")
 
     assert answer.json() == ["audit-events", "books"]
+
+
+class Protocol:
+    """Speaks something else under a path of its own."""
+
+    def __init__(self, *paths: str, name: str = "protocol") -> None:
+        self.name = name
+        self.paths = paths
+
+    @hookimpl
+    def register_applications(self, registry: Registry) -> dict[str, ASGIApp]:
+        known = sorted(bound.resource.name for bound in registry)
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await PlainTextResponse(f"{scope['path']} {','.join(known)}")(scope, receive, send)
+
+        return dict.fromkeys(self.paths, application)
+
+
+async def test_a_plugin_mounts_an_application(serve: Serve) -> None:
+    async with serve(Protocol("/api/2.0/other")) as client:
+        answer = await client.get("/api/2.0/other/any/thing")
+        assert answer.text == "/api/2.0/other/any/thing audit-events,books"
+        assert answer.headers["x-request-id"]
+        assert (await client.get("/api/v1/books")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api", "api/2", "/", "", "/a b", "/api/2/"])
+async def test_an_application_covers_nothing_and_has_a_path(serve: Serve, path: str) -> None:
+    with pytest.raises(PluginError, match="plugin 'protocol': nothing can be mounted at"):
+        async with serve(Protocol(path)):
+            pass
+
+
+async def test_two_applications_need_two_paths(serve: Serve) -> None:
+    with pytest.raises(PluginError, match="plugin 'second': another plugin is mounted at '/other'"):
+        async with serve(Protocol("/other"), Protocol("/other", name="second")):
+            pass
 
 
 async def test_plugins_start_in_order_and_shut_down_in_the_opposite_one(serve: Serve) -> None:

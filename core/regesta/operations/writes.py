@@ -3,7 +3,8 @@
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from beanie import Document
@@ -14,11 +15,14 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.bodies import Bodies
 from regesta.operations.creates import Build, Written
+from regesta.operations.deadlines import bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
+from regesta.operations.reads import Stored
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
 from regesta.operations.updates import Edit
+from regesta.query import and_filters
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
@@ -46,6 +50,26 @@ class Operations(Deletes[T]):
             or self.resource.parent
             or self.hooks.records(self.resource.document)
         )
+
+    async def find_where(
+        self,
+        caller: Caller,
+        parents: Sequence[str],
+        where: Mapping[str, Any],
+        *,
+        sort: Sequence[tuple[str, int]] = (),
+        session: Any = None,
+    ) -> Stored[T] | None:
+        """The first document below these parents that a filter matches, None where there is none.
+
+        `where` is a filter of MongoDB on stored names, written by a program: nothing of it may come from a client but
+        values. Raises NotFound for a missing parent, Unavailable; within a session the driver's own errors.
+        """
+        async with bounded(self.resource.timeout) if session is None else nullcontext():
+            parent = await self.parent_value(caller, parents, session)
+            filter_ = and_filters(self.addresses.collection_filter(caller.scope, parent), {**where, **self.rules.live})
+            raw = await self.collection.find_one(filter_, sort=list(sort) or None, session=session)
+        return None if raw is None else self.stored(raw)
 
     async def create(
         self,

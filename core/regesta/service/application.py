@@ -108,6 +108,8 @@ def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness)
     for router in plugins.routers(hooks, registry):
         app.include_router(router, prefix=API)
     app.include_router(registry_router(registry), prefix=API)
+    for path, application in plugins.applications(hooks, registry, API).items():
+        app.mount(path, application)
     _check_operation_ids(app)
 
 

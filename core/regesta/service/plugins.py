@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from beanie import Document
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from regesta.audit import AuditTrail
 from regesta.errors import PluginError, ProblemError
@@ -46,6 +48,21 @@ def routers(hooks: Hooks, registry: Registry) -> list[APIRouter]:
     """The routers that plugins bring beyond the generated ones. Raises PluginError."""
     answers = hooks.collect("register_routers", registry=registry)
     return [router for plugin, answer in answers for router in _listed(plugin, "register_routers", answer, APIRouter)]
+
+
+def applications(hooks: Hooks, registry: Registry, taken: str) -> dict[str, ASGIApp]:
+    """The applications that plugins mount, by path. Raises PluginError, also for a path that covers `taken`."""
+    found: dict[str, ASGIApp] = {}
+    for plugin, answer in hooks.collect("register_applications", registry=registry):
+        if not isinstance(answer, Mapping) or not all(callable(one) for one in answer.values()):
+            raise PluginError(f"plugin {plugin!r}: register_applications must answer a mapping, not {answer!r:.100}")
+        for path, application in answer.items():
+            if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", path) or f"{taken}/".startswith(f"{path}/"):
+                raise PluginError(f"plugin {plugin!r}: nothing can be mounted at {path!r}")
+            if path in found:
+                raise PluginError(f"plugin {plugin!r}: another plugin is mounted at {path!r}")
+            found[path] = application
+    return found
 
 
 def documents(resources: Iterable[Resource[Any]]) -> list[type[Document]]:

@@ -34,18 +34,18 @@ function refused(problem: Problem | undefined, response: Response, status: numbe
 async function main(baseUrl: string): Promise<void> {
   const client = createClient<paths, Json>({ baseUrl });
 
-  const body: ModelCreate = { name: "ResNet 50", task: "image classification", tags: ["vision"] };
+  const body: ModelCreate = { name: "ResNet 50", task: "image classification", tags: [{ key: "vision" }] };
   const created = await client.POST("/api/v1/models", { body });
-  same(there(created.data, created.response).tags, ["vision"]);
+  same(there(created.data, created.response).tags, [{ key: "vision", value: "" }]);
   same(created.response.headers.get("Location"), "/api/v1/models/ResNet%2050");
-  for (const name of ["b", "a"]) await client.POST("/api/v1/models", { body: { name, tags: ["few"] } });
+  for (const name of ["b", "a"]) await client.POST("/api/v1/models", { body: { name, tags: [{ key: "few" }] } });
 
   const path = { model: "ResNet 50" };
   const fetched = await client.GET("/api/v1/models/{model}", { params: { path } });
   const etag = there(fetched.response.headers.get("ETag"), fetched.response);
   same(there(fetched.data, fetched.response).task, "image classification");
 
-  const query = { tags: "few", sort: "name", page_size: 1 };
+  const query = { "tags.key": "few", sort: "name", page_size: 1 };
   const first = await client.GET("/api/v1/models", { params: { query } });
   const page = there(first.data, first.response);
   const token = there(page.next_page_token, first.response);
@@ -69,14 +69,14 @@ async function main(baseUrl: string): Promise<void> {
 
   const version = await client.POST("/api/v1/models/{model}/versions", {
     params: { path },
-    body: { source: "s3://models/resnet50", artifacts: [{ path: "model.onnx", size: 3, sha256: SHA256 }] },
+    body: { source: "s3://models/resnet50", artifacts: [{ path: "model.onnx", size: 3, sha256: SHA256 }], status: "pending" },
   });
   same(there(version.data, version.response).number, 1);
   const replaced = await client.PUT("/api/v1/models/{model}/versions/{version}", {
     params: { path: { ...path, version: 1 }, header: { "If-Match": there(version.response.headers.get("ETag"), version.response) } },
-    body: { source: "s3://models/other", status: "pending" },
+    body: { source: "s3://models/other", status: "ready" },
   });
-  same(there(replaced.data, replaced.response).status, "pending");
+  same(there(replaced.data, replaced.response).status, "ready");
 
   const missing = await client.GET("/api/v1/models/{model}", { params: { path: { model: "nobody" } } });
   refused(missing.error, missing.response, 404, "NOT_FOUND");

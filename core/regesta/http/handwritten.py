@@ -1,0 +1,74 @@
+"""For routes that a plugin writes by hand: bodies and answers as the generated routes have them."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from beanie import Document
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regesta.errors import Invalid, ProblemError
+from regesta.http.headers import JSON, body_of, has_condition, is_wanted, media_type_of
+from regesta.http.problems import problem_answer
+from regesta.http.responses import JsonResponse, quoted
+from regesta.operations import Stored
+from regesta.query import parse_parameters
+from regesta.schemas import dumps, issues_of, read_json
+from regesta.schemas.parts import inlined, plain
+
+M = TypeVar("M", bound=BaseModel)
+
+LARGEST_BODY = 64 * 1024  # bytes
+
+
+async def json_body(request: Request, model: type[M], *, limit: int = LARGEST_BODY) -> M:
+    """The body, read and judged as strictly as that of a generated route: in Pydantic's strict JSON mode.
+
+    `limit` is in bytes. Raises UnsupportedMedia, TooLarge, Malformed, Invalid with all that is wrong.
+    """
+    media_type_of(request, JSON)
+    body = await body_of(request, limit)
+    read_json(body)  # duplicate keys, depth, numbers: what pydantic lets pass
+    try:
+        return model.model_validate_json(body, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise Invalid.of(issues_of(error)) from None
+
+
+def no_parameters(request: Request) -> None:
+    """Raises Invalid where the query string has any parameter: on this route none means something."""
+    parse_parameters(request.scope["query_string"], {})
+
+
+def document_response(
+    request: Request, stored: Stored[Any], status: int = 200, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A document as clients may see it, with its ETag; on GET and HEAD 304 where the client has this revision.
+
+    Raises Malformed and PreconditionFailed as a generated GET does.
+    """
+    sent = {**(headers or {}), "ETag": quoted(stored.etag)}
+    if request.method in ("GET", "HEAD") and has_condition(request) and not is_wanted(request, stored.etag):
+        return Response(status_code=304, headers=sent)
+    return JsonResponse(dumps(stored.codec.wire(stored.raw)), status, sent)
+
+
+def document_answer(document: type[Document], description: str) -> dict[str, Any]:
+    """`document_response` in OpenAPI. The schema is that of the generated routes, which are mounted beside it."""
+    return {
+        "description": description,
+        "headers": {"ETag": {"description": "The entity tag of this revision.", "schema": {"type": "string"}}},
+        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{document.__name__}"}}},
+    }
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """`json_body` in OpenAPI, for `openapi_extra`."""
+    schema = plain(inlined(model.model_json_schema()))
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def problem_answers(*errors: type[ProblemError]) -> dict[int | str, dict[str, Any]]:
+    """These errors in OpenAPI, for `responses`."""
+    return {error.status: problem_answer(error) for error in errors}

@@ -1,0 +1,122 @@
+"""What routes written by hand read and answer, as the generated ones do."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from beanie import Document, init_beanie
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel, Field
+
+from regesta import Caller, Duplicate, NotFound, ProblemRoute, Registry, Resource, caller_of
+from regesta.http import (
+    body_schema,
+    document_answer,
+    document_response,
+    json_body,
+    no_parameters,
+    problem_answers,
+    registry_router,
+)
+
+
+class Lamp(Document):
+    name: str
+    place: str
+    lit: bool = False
+
+    class Settings:
+        name = "handwritten_lamps"
+        use_revision = True
+
+
+class Part(BaseModel):
+    size: int
+
+
+class Wish(BaseModel):
+    place: Annotated[str, Field(min_length=1)]
+    parts: list[Part] = []
+
+
+def application() -> FastAPI:
+    registry = Registry([Resource(Lamp, name="lamps", key="name", scope=lambda: {"place": "hall"})])
+    lamps = registry["lamps"]
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.get("/lamps/lit", responses={200: document_answer(Lamp, "The lamp"), **problem_answers(NotFound)})
+    async def lit(request: Request, caller: Annotated[Caller, Depends(caller_of(lamps, "lit"))]) -> Response:
+        no_parameters(request)
+        found = await lamps.find_where(caller, (), {"lit": True}, sort=[("name", -1)])
+        if found is None:
+            raise NotFound("no lamp is lit")
+        return document_response(request, found, headers={"X-Lamp": found.key})
+
+    @router.post("/wishes", openapi_extra=body_schema(Wish), responses=problem_answers(Duplicate))
+    async def wish(request: Request) -> Response:
+        wished = await json_body(request, Wish, limit=100)
+        return Response(wished.model_dump_json())
+
+    app = FastAPI()
+    app.include_router(router)
+    app.include_router(registry_router(registry))
+    return app
+
+
+@pytest.fixture
+async def client(any_database: Any) -> AsyncIterator[httpx.AsyncClient]:
+    await init_beanie(any_database, document_models=[Lamp])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(application()), base_url="http://test") as opened:
+        yield opened
+
+
+async def test_a_document_is_found_by_what_it_has_within_the_scope(client: httpx.AsyncClient) -> None:
+    for name, place, lit in (("a", "hall", True), ("b", "hall", True), ("c", "hall", False), ("d", "attic", True)):
+        await Lamp(name=name, place=place, lit=lit).insert()
+    answer = await client.get("/lamps/lit")
+    assert (answer.json()["name"], answer.headers["x-lamp"]) == ("b", "b")
+    assert answer.headers["etag"] == (await client.get("/lamps/b")).headers["etag"]
+
+
+async def test_a_document_is_answered_as_http_means_it(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/lamps/lit")).json()["code"] == "NOT_FOUND"
+    await Lamp(name="a", place="hall", lit=True).insert()
+    etag = (await client.get("/lamps/lit")).headers["etag"]
+    known = await client.get("/lamps/lit", headers={"If-None-Match": f'"x", W/{etag}'})
+    assert (known.status_code, known.headers["etag"], known.content) == (304, etag, b"")
+    assert (await client.get("/lamps/lit", headers={"If-Match": '"x"'})).status_code == 412
+    assert (await client.get("/lamps/lit", headers={"If-None-Match": "x"})).json()["code"] == "INVALID_ETAG"
+    assert (await client.get("/lamps/lit?a=b")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"place": "hall", "parts": [{"size": 1}]}', 200),
+        (b'{"place": "hall", "parts": [{"size": 1.0}]}', 422),
+        (b'{"place": "hall", "parts": [{"size": 1, "x": 2}]}', 422),
+        (b'{"place": "hall", "more": 1}', 422),
+        (b'{"place": ""}', 422),
+        (b'{"place": "a", "place": "b"}', 400),
+        (b'{"place": "\\ud800"}', 422),
+        (b"", 400),
+        (b"[]", 422),
+        (b'{"place": "' + b"x" * 100 + b'"}', 413),
+    ],
+)
+async def test_a_body_is_read_strictly(client: httpx.AsyncClient, body: bytes, status: int) -> None:
+    answer = await client.post("/wishes", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert (await client.post("/wishes", content=body)).status_code == 415
+
+
+def test_openapi_shows_both() -> None:
+    paths = application().openapi()["paths"]
+    shown = paths["/wishes"]["post"]
+    schema = shown["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["parts"]["items"]["properties"]["size"]["type"] == "integer"
+    assert "application/problem+json" in shown["responses"]["409"]["content"]
+    ok = paths["/lamps/lit"]["get"]["responses"]["200"]
+    assert ok["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Lamp"}
+    assert "ETag" in ok["headers"]
