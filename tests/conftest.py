@@ -10,6 +10,9 @@ import pytest
 
 from regesta.store import LocalServer, memory_client, open_store
 
+# A database is dropped after each test, and that waits for the journal, which is written each 100 ms by default.
+JOURNAL = ("--journalCommitInterval", "2")
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests recorded as their `summary`."""
@@ -37,7 +40,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def mongod_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real mongod, a replica set of one, for the whole session."""
-    with LocalServer(tmp_path_factory.mktemp("mongod")) as server:
+    with LocalServer(tmp_path_factory.mktemp("mongod"), mongod_args=JOURNAL) as server:
         yield server.uri
 
 

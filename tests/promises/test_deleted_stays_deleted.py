@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 from tests.promises.asgi import Answer, send
 from tests.promises.documents import Account, events, serve, stored
+from tests.promises.effort import times
 
-PAIRS, ROUNDS = 25, 200  # fifty racing requests in each of two hundred rounds
+PAIRS, ROUNDS = 25, times(200)  # fifty racing requests in each of two hundred rounds
 
 
 @pytest.mark.parametrize(("method", "audited"), [("PUT", False), ("PATCH", True)])

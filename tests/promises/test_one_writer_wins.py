@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from tests.promises.asgi import send
 from tests.promises.documents import events, serve
+from tests.promises.effort import times
 
-WRITERS, ROUNDS = 50, 200
+WRITERS, ROUNDS = 50, times(200)
 
 
 async def test_exactly_one_of_fifty_wins_each_round_and_leaves_one_event(database: Any) -> None:

@@ -115,9 +115,8 @@ async def _stay(client: Client) -> None:
 async def small_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """A database whose server keeps as little history as it can be told to."""
     monkeypatch.setattr(_mongod, "_OPLOG_MB", "1")
-    server = LocalServer(
-        tmp_path / "small",
-    )
+    # History may go as far as the last checkpoint, and those are a minute apart by default.
+    server = LocalServer(tmp_path / "small", mongod_args=["--syncdelay", "1"])
     uri = await asyncio.to_thread(server.start)
     try:
         async with open_store(uri, database="small") as store:
