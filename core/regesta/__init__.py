@@ -26,7 +26,7 @@ from regesta.errors import (
 from regesta.hooks import Hooks
 from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
-from regesta.markers import Immutable, ReadOnly, Secret, WriteOnly
+from regesta.markers import Entries, Immutable, ReadOnly, Secret, WriteOnly
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
 from regesta.resource import Resource
 from regesta.watch import end_watches
@@ -43,6 +43,7 @@ __all__ = [
     "Conflict",
     "DeclarationError",
     "Duplicate",
+    "Entries",
     "Forbidden",
     "Gone",
     "HistoryRequest",

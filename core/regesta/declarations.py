@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as default
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ class Parent:
     `field` is the child document's field that holds the parent's `stores` field (its id, unless said
     otherwise; an id survives a rename). The server sets it; it never changes. `sequence` names an int field
     that the server fills with 1, 2, 3, ... per parent: never given twice, without gaps where the store has
-    transactions. Deleting a parent that has
+    transactions. `copies` names fields of the child that the server fills from fields of the parent, and keeps so:
+    what a list over all parents filters by (`{"model": "name"}`). Deleting a parent that has
     children is refused with 409 unless the client asks with `?cascade=true`.
     """
 
@@ -78,6 +80,7 @@ class Parent:
     field: str
     stores: str = "id"
     sequence: str = ""
+    copies: Mapping[str, str] = default(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,12 @@ code that uses the document directly.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
 
 
 class Marker(Enum):
@@ -31,6 +33,31 @@ WriteOnly = Marker.WRITE_ONLY
 
 Secret = Marker.SECRET
 """As WriteOnly, and redacted in the audit trail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """Marks a list of models whose entries are found by a key: `Annotated[list[Tag], Entries(key="key")]`.
+
+    A resource that lists the field in `filters` takes `tags.family = "vit"` in expressions: of one entry, `key` is
+    the first and `value` the second. `qualifiers` name fields that may be said after the key, so that the comparison
+    is of an entry that has those too: with `("dataset",)`, `metrics.top1.imagenet > 85`. All are Python names.
+    """
+
+    key: str = "key"
+    value: str = "value"
+    qualifiers: tuple[str, ...] = ()
+
+
+def entries_of(field: FieldInfo) -> Entries | None:
+    """How the entries of a field are found by their keys, where it is marked so."""
+    return next((item for item in _items(field.metadata, field.annotation) if isinstance(item, Entries)), None)
+
+
+def _items(metadata: Iterable[Any], annotation: Any) -> Iterator[Any]:
+    yield from metadata
+    for part in get_args(annotation):
+        yield from _items(getattr(part, "__metadata__", ()), part)
 
 
 def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:

@@ -34,6 +34,7 @@ class Resource(Generic[T]):
 
     document: the Beanie document model.
     name: the plural in the path, `books` for Book unless given.
+    path: what stands in the path where that is not the name: two resources may show one collection in two ways.
     singular: the word for one, in path parameters and operation ids: `book`.
     key: the field whose value stands in the path; unique together with scope and parent.
     parent: for nested resources.
@@ -65,6 +66,7 @@ class Resource(Generic[T]):
 
     document: type[T]
     name: str = field(default="", kw_only=True)
+    path: str = field(default="", kw_only=True)
     singular: str = field(default="", kw_only=True)
     key: str = field(default="id", kw_only=True)
     parent: Parent | None = field(default=None, kw_only=True)
@@ -100,9 +102,10 @@ class Resource(Generic[T]):
         singular = self.singular or _snake(self.document.__name__)
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))
+        object.__setattr__(self, "path", self.path or self.name)
         object.__setattr__(self, "operations", self._checked_operations())
         object.__setattr__(self, "references", self._checked_references())
-        for word in (self.name, self.singular):
+        for word in (self.name, self.singular, self.path):
             if not NAME.match(word):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
         self._check_fields()
@@ -115,7 +118,7 @@ class Resource(Generic[T]):
         """The fields (Python names) that only the server sets."""
         managed = {"revision_id"} | fields_marked(self.document, Marker.READ_ONLY)
         if self.parent:
-            managed |= {self.parent.field, self.parent.sequence} - {""}
+            managed |= {self.parent.field, self.parent.sequence, *self.parent.copies} - {""}
         if self.id_from_server:
             managed.add("id")
         if self.soft_delete:
@@ -206,6 +209,13 @@ class Resource(Generic[T]):
             )
         if self.parent and self.parent.stores not in self.parent.resource.document.model_fields:
             raise DeclarationError(f"{self._said()}: the parent has no field {self.parent.stores!r} to store")
+        if self.parent:
+            above = self.parent.resource.document.model_fields
+            if lost := {
+                *(self.parent.copies.keys() - known.keys()),
+                *(set(self.parent.copies.values()) - above.keys()),
+            }:
+                raise DeclarationError(f"{self._said()}: copies: {sorted(lost)} are no fields of both documents")
         if unknown := set(self.scope_fields) - known.keys():
             raise DeclarationError(f"{self._said()}: scope_fields: {sorted(unknown)} are no fields of the document")
         for name in marked_below(self.document):

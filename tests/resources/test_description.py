@@ -36,7 +36,7 @@ async def test_what_a_resource_is(any_database: Any) -> None:
                            "schema", "batch", "watch"],
             "sorts": ["id", "name", "year"], "default_sort": "-year",
             "fields": ["id", "name", "year", "notes", "made_by"],
-            "facets": ["id", "name", "year"], "expand": [],
+            "keyed_filters": {}, "facets": ["id", "name", "year"], "expand": [],
             "q": {"available": True, "max_length": 256}, "page_size": 5, "max_page_size": 9,
         }  # fmt: skip
         assert filters["year"]["schema"]["type"] == "integer"

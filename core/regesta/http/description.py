@@ -28,6 +28,14 @@ class DescribedFilter(BaseModel):
     schema_: dict[str, Any] = Field(alias="schema", description="The JSON Schema of one value.")
 
 
+class DescribedKeys(BaseModel):
+    """How values that are found by keys in a field are compared, in `filter=` alone."""
+
+    written: str = Field(description="`metrics.NAME[.DATASET]`, with the keys in place of the capitals.")
+    operators: list[str] = Field(description="By their signs: `gte` is `>=`.")
+    schema_: dict[str, Any] = Field(alias="schema", description="The JSON Schema of one value.")
+
+
 class DescribedSearch(BaseModel):
     """Whether `q=` searches."""
 
@@ -44,6 +52,7 @@ class ResourceDescription(BaseModel):
     operations: list[str]
     schemas: dict[str, dict[str, Any]] = Field(description="Of `read`, and of `create`, `replace` and `patch` bodies.")
     filters: dict[str, DescribedFilter]
+    keyed_filters: dict[str, DescribedKeys]
     sorts: list[str]
     default_sort: str
     fields: list[str] = Field(description="What `fields=` can name.")
@@ -88,6 +97,7 @@ def described(operations: Operations[Any]) -> dict[str, Any]:
         "operations": [operation for operation in Operation if operation in offered(operations)],
         "schemas": _schemas(operations),
         "filters": rules.operators(),
+        "keyed_filters": rules.keyed_operators(),
         "sorts": list(rules.sorts),
         "default_sort": rules.default_sort,
         "fields": list(rules.field_names),

@@ -28,6 +28,7 @@ class ResourceOptions(TypedDict, total=False):
     """The fields of a Resource, as `crud_router` takes them."""
 
     name: str
+    path: str
     singular: str
     key: str
     parent: Parent | None
@@ -102,7 +103,7 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)
         route.allowed = _allowed(resource, method)
-        route.literal, route.suffix = f"/{resource.name}", method.suffix
+        route.literal, route.suffix = f"/{resource.path}", method.suffix
         # `/books/{book}` would match `/books/1:history` as well.
         route.suffixes_of_others = () if method.suffix or method.on_collection else suffixes
         router.routes.append(route)
@@ -117,7 +118,7 @@ def collection_path(operations: Operations[Any]) -> str:
     if isinstance(operations.parent, Operations):
         singular = operations.parent.resource.singular.replace("-", "_")
         above = f"{collection_path(operations.parent)}/{{{singular}}}"
-    return f"{above}/{operations.resource.name}"
+    return f"{above}/{operations.resource.path}"
 
 
 def _route(

@@ -1,6 +1,6 @@
 """The whole way of a new document, readable top to bottom in `_create`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -54,23 +54,26 @@ class Creates(ChangeSteps[T]):
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
 
-    async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Any:
-        """The parent's value; of many new children it is asked once, for it stays as long as the unit does."""
+    async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
+        """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""
         if unit.pending is None or self.parent is None:
-            return await self.parent_value(caller, parents, unit.session, live=True)
+            return await self.parent_document(caller, parents, unit.session, live=True)
         subject = repr((caller.scope, parents))
         if subject not in unit.pending.parents:
-            unit.pending.parents[subject] = await self.parent_value(caller, parents, unit.session, live=True)
-        return unit.pending.parents[subject]
+            unit.pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
+        found: Mapping[str, Any] = unit.pending.parents[subject]
+        return found
 
-    async def _stamp_new(self, after: T, caller: Caller, parent: Any, unit: Unit) -> None:
+    async def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], unit: Unit) -> None:
         self.addresses.stamp(after, caller.scope)
         above = self.resource.parent
         if above:
-            after.__dict__[above.field] = parent
-            number = await self._next_number(parent, unit)
+            value = after.__dict__[above.field] = self.stored_of_parent(parent)
+            number = await self._next_number(value, unit)
             if above.sequence:
                 after.__dict__[above.sequence] = number
+            for name, copied in above.copies.items():
+                after.__dict__[name] = self.stored_of_parent(parent, copied)
 
     async def _next_number(self, parent: Any, unit: Unit) -> int:
         if unit.read_only:

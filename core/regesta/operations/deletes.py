@@ -28,7 +28,7 @@ class Deletes(Updates[T]):
 
     def __init__(self, resource: Resource[T], hooks: Hooks, parent: Reads[Any] | None) -> None:
         super().__init__(resource, hooks, parent)
-        self.children: list[Operations[Any]] = []
+        self.children: list[Operations[Any]] = []  # type: ignore[assignment] # more can be done to them here
 
     async def _delete_at(
         self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition, *, cascade: bool

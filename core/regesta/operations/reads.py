@@ -179,12 +179,25 @@ class Reads(Generic[T]):
         """
         if self.parent is None or self.resource.parent is None:
             return None
-        above = self.parent
-        value = await (above.find_live if live else above.find)(caller, keys, session)
-        if value is None:
-            raise above.addresses.not_found(keys[-1])
-        info = above.resource.document.model_fields[self.resource.parent.stores]
-        return value.get(info.alias or self.resource.parent.stores)
+        return self.stored_of_parent(await self.parent_document(caller, keys, session, live=live))
+
+    async def parent_document(
+        self, caller: Caller, keys: Sequence[str], session: Any = None, *, live: bool = False
+    ) -> Mapping[str, Any]:
+        """The parent at this path, raw; empty where this resource has none. Raises NotFound where it is not there."""
+        if self.parent is None:
+            return {}
+        found = await (self.parent.find_live if live else self.parent.find)(caller, keys, session)
+        if found is None:
+            raise self.parent.addresses.not_found(keys[-1])
+        return found
+
+    def stored_of_parent(self, raw: Mapping[str, Any], name: str = "") -> Any:
+        """What this resource's documents store of a raw parent, or its field `name`; None where there is no parent."""
+        if self.resource.parent is None:
+            return None
+        name = name or self.resource.parent.stores
+        return raw.get(self.resource.parent.resource.document.model_fields[name].alias or name)
 
     async def page(
         self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None, session: Any = None

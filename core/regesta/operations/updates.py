@@ -10,12 +10,15 @@ from bson import Binary
 
 from regesta.change import Action, Caller, Change
 from regesta.errors import Conflict, Invalid, Issue
+from regesta.hooks import Hooks
+from regesta.operations import sequences
 from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
 from regesta.operations.etags import Precondition, etag_of
-from regesta.operations.reads import Stored
+from regesta.operations.reads import Reads, Stored
 from regesta.operations.rehearsals import refuse_taken, updated
 from regesta.operations.unit import LostRace, Unit
+from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
 
@@ -24,6 +27,10 @@ Edit = Callable[[Stored[T], T], T]
 
 class Updates(Creates[T]):
     """The changing part of a resource's writes."""
+
+    def __init__(self, resource: Resource[T], hooks: Hooks, parent: Reads[Any] | None) -> None:
+        super().__init__(resource, hooks, parent)
+        self.children: list[Updates[Any]] = []
 
     async def _update(
         self,
@@ -75,9 +82,31 @@ class Updates(Creates[T]):
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
         written = await self._store_update(raw, update, caller, unit)
+        for child in self.children:
+            await child.copy_down(raw, written, unit)
         tag = await self._record(change, raw, written, unit)
         self._announce(change, unit, events)
         return Written(written, stored.codec, self.addresses, tag=tag)
+
+    async def copy_down(self, before: Mapping[str, Any], after: Mapping[str, Any], unit: Unit) -> None:
+        """Keep right what the children of a changed parent copy of it. A child that is new then meets this write."""
+        above = self.resource.parent
+        copies = above.copies if above else {}
+        changed = {
+            name: self.stored_of_parent(after, of)
+            for name, of in copies.items()
+            if self.stored_of_parent(before, of) != self.stored_of_parent(after, of)
+        }
+        if not changed or unit.read_only:
+            return
+        fields, value = self.resource.document.model_fields, self.stored_of_parent(after)
+        update = {fields[name].alias or name: new for name, new in changed.items()}
+        if self.has_revision and not changed.keys() <= self.resource.hidden:
+            update["revision_id"] = Binary.from_uuid(uuid4())
+        await self.collection.update_many(
+            self.addresses.collection_filter({}, value), {"$set": update}, session=unit.session
+        )
+        await sequences.close(self.collection, value, unit.session, for_good=False)
 
     def _keep_immutable(self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]]) -> None:
         changed = {path.partition(".")[0] for fields in update.values() for path in fields}

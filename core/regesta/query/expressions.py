@@ -1,6 +1,6 @@
 """`filter=`: expressions in the form of AIP-160, read into MongoDB filters.
 
-    year >= 2000 AND (author.name = "Ann*" OR tags:"new") AND NOT title:*
+    year >= 2000 AND (author.name = "Ann*" OR tags:"new") AND NOT title:* AND metrics."top-1".imagenet > 85
 
 Literals are typed by the field that they are compared with; none of them is ever more than data.
 """
@@ -18,7 +18,9 @@ from lark.exceptions import VisitError
 from regesta.errors import Invalid, Issue, Malformed
 
 from .conditions import comparison, escaped
+from .entries import Keyed
 from .fields import QueryField
+from .keyed import check_keys, entry, leaf, lookup, written
 from .parameters import Parameter
 from .values import TEXTUAL, Operator
 
@@ -70,8 +72,8 @@ def filter_parameter(fields: Iterable[QueryField], refusal: str = "") -> Paramet
 
     It raises Malformed with the position for what cannot be parsed, Invalid for what means nothing here.
     """
-    known = {field.wire: field for field in fields if field.kind is not None}
-    names = ", ".join(known)
+    known = {field.wire: field for field in fields if field.is_comparable}
+    names = ", ".join(name if field.keyed is None else written(field) for name, field in known.items())
 
     def read(text: str) -> dict[str, Any]:
         if len(text.encode()) > MAX_BYTES:
@@ -187,18 +189,53 @@ class _Compiler:
 
     def _restriction(self, node: Restriction) -> dict[str, Any]:
         field = self._known.get(node.path)
-        if field is None or field.kind is None:
+        if field is None:
+            found = lookup(self._known, node.path)
+            if found is not None and found[0].keyed is not None:
+                return self._by_key(found[0], found[0].keyed, found[1], node)
             raise ValueError(f"{node.path[:MAX_SHOWN]!r} cannot be filtered by{self._refusal}")
-        if node.comparator == ":":
-            return self._has(field, node.value)
-        operator = _COMPARATORS[node.comparator]
+        if field.keyed is not None:
+            return self._has_key(field, field.keyed, node)
+        return self._compared(field, node.comparator, node.value)
+
+    def _by_key(self, field: QueryField, keyed: Keyed, keys: list[str], node: Restriction) -> dict[str, Any]:
+        one = leaf(field, keyed, keys, node.value)
+        anything = node.comparator == ":" and node.value == ANYTHING and node.value.type == "BARE"
+        if not keyed.keys:
+            return {one.stored: {"$exists": True}} if anything else self._compared(one, node.comparator, node.value)
+        # `!=` is what NOT = is, as of other fields: also where there is no such entry.
+        differs = node.comparator == "!="
+        compared = {} if anything else self._compared(one, "=" if differs else node.comparator, node.value)
+        found = {field.stored: {"$elemMatch": entry(keyed, keys) | compared}}
+        return {"$nor": [found]} if differs else found
+
+    def _has_key(self, field: QueryField, keyed: Keyed, node: Restriction) -> dict[str, Any]:
+        if node.comparator != ":":
+            raise ValueError(f"{field.wire} has values under keys: write {written(field)}, or {field.wire}:KEY")
+        if node.value == ANYTHING and node.value.type == "BARE":
+            return {f"{field.stored}.0": {"$exists": True}} if keyed.keys else {field.stored: {"$nin": [None, {}]}}
+        key = _unescaped(node.value[1:-1]) if node.value.type == "QUOTED" else _bare(node.value)
+        try:
+            checked = check_keys(field, keyed, [key])
+        except ValueError as error:
+            raise _WrongValue(str(error)) from None
+        if keyed.keys:
+            return {f"{field.stored}.{keyed.keys[0]}": {"$eq": key}}
+        return {f"{field.stored}.{checked[0]}": {"$exists": True}}
+
+    def _compared(self, field: QueryField, comparator: str, value: Token) -> dict[str, Any]:
+        if field.kind is None:
+            raise ValueError(f"{field.wire} cannot be compared")
+        if comparator == ":":
+            return self._has(field, value)
+        operator = _COMPARATORS[comparator]
         if field.many:
             raise ValueError(f"{field.wire} is a list: write {field.wire}:value for one of its elements")
         if operator not in field.kind.operators:
-            raise ValueError(f"{field.wire} cannot be compared by {node.comparator}")
+            raise ValueError(f"{field.wire} cannot be compared by {comparator}")
         if field.kind.operators == TEXTUAL and operator in (Operator.EQ, Operator.NE):
-            return self._like(field, operator, _pattern_of(node.value))
-        word, operand = comparison(operator)(_value_of(field, node.value))
+            return self._like(field, operator, _pattern_of(value))
+        word, operand = comparison(operator)(_value_of(field, value))
         return {field.stored: {word: operand}}
 
     def _has(self, field: QueryField, value: Token) -> dict[str, Any]:

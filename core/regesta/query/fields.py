@@ -22,6 +22,7 @@ from .annotations import (
     shape,
     values_of_mapping,
 )
+from .entries import Keyed, keyed
 from .indexes import indexes
 from .values import Kind, stored
 
@@ -40,6 +41,7 @@ class QueryField:
     many: the path goes to or through a list. across: it goes through one.
     scalar: one plain value is stored there, so documents can be sorted by it.
     lists: how many lists the path goes through or to. custom: the application's own serializer makes its JSON.
+    keyed: values are found in it by keys.
     """
 
     wire: str
@@ -51,6 +53,12 @@ class QueryField:
     description: str = ""
     lists: int = 0
     custom: bool = False
+    keyed: Keyed | None = None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether a filter can say anything of it."""
+        return self.kind is not None or self.keyed is not None
 
 
 class Catalogue:
@@ -100,6 +108,7 @@ class Catalogue:
             description=walk.description,
             lists=walk.lists + walk.shape.many,
             custom=walk.custom,
+            keyed=walk.keyed,
         )
 
     def indexed(self) -> Iterator[tuple[QueryField, bool]]:
@@ -164,6 +173,7 @@ class _Walk:
         self.wire: list[str] = []
         self.stored: list[str] = []
         self.description = ""
+        self.keyed: Keyed | None = None
         self._name = name
         self._naming = naming
         self._never = never
@@ -175,6 +185,7 @@ class _Walk:
                 raise LookupError(f"{self._name!r} leads through lists of lists")
             self.across |= self.shape.many
             self.lists += self.shape.many
+            self.keyed = None
             model = model_of(self.shape.core)
             values = values_of_mapping(self.shape.core)
             if model:
@@ -201,6 +212,8 @@ class _Walk:
         self.description = field.description or ""
         self.custom |= has_serializer(model, name, field)
         self.shape = shape(field.annotation)
+        # In a list of lists no comparison could tell which of them it is about.
+        self.keyed = None if self.across else keyed(field)
 
 
 def visible(resource: Resource[Any]) -> dict[str, str]:

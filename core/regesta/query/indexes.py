@@ -90,7 +90,12 @@ class Serving:
         first = [keys[0] for keys in left if keys] + [index.keys[0] for index in whole]
         self.compared = frozenset(path for path, _ in first)
         self._ordered = frozenset(path for path, way in first if way in ORDERED)
+        self._below = tuple(_wildcards(document, bound))
         self._orders = [keys for index, keys in zip(whole, left, strict=True) if not index.options.get("sparse")]
+
+    def finds(self, path: str) -> bool:
+        """Whether an index begins with the path; of one that ends with ".", with whatever lies below it."""
+        return path in self._below if path.endswith(".") else path in self.compared
 
     def orders(self) -> Iterator[tuple[tuple[str, int], ...]]:
         """Every order that the beginning of an index has, and its opposite."""
@@ -117,13 +122,30 @@ class Serving:
                 return all(map(self.serves, condition))
             case "$text":
                 return True
-        if path not in self.compared:
+        if isinstance(condition, Mapping) and "$elemMatch" in condition:
+            return any(self._serves_one(f"{path}.{inner}", asked) for inner, asked in condition["$elemMatch"].items())
+        return self._narrows(path, condition if isinstance(condition, Mapping) else {"$eq": condition})
+
+    def _narrows(self, path: str, condition: Mapping[str, Any]) -> bool:
+        below = path.startswith(self._below) if self._below else False
+        if path not in self.compared and not below:
             return False
-        usable = BOUNDED if path in self._ordered else EQUAL
+        ordered = below or path in self._ordered
+        usable = BOUNDED if ordered else EQUAL
         return any(
-            (operator in usable and operand is not None) or (path in self._ordered and _is_prefix(operator, operand))
+            (operator in usable and operand is not None)
+            or (ordered and _is_prefix(operator, operand))
+            or (below and operator == "$exists" and operand is True)
             for operator, operand in condition.items()
         )
+
+
+def _wildcards(document: type[Document], bound: frozenset[str]) -> Iterator[str]:
+    """The beginnings of all paths that wildcard indexes know: `params.` of `params.$**`."""
+    for index in indexes(document):
+        left = [path for path, way in index.keys if path not in bound and way in ORDERED]
+        if len(left) == 1 and left[0].endswith(f".{WILDCARD}") and not index.options.keys() & PARTIAL:
+            yield left[0].removesuffix(WILDCARD)
 
 
 def _is_prefix(operator: str, operand: Any) -> bool:

@@ -19,6 +19,7 @@ from .facets import PARAMETERS as FACET_PARAMETERS
 from .facets import USUAL, FacetQuery, countable, facet_parameters
 from .fields import Catalogue, QueryField, visible
 from .indexes import Serving, bound_paths, described, warn
+from .keyed import IN_EXPRESSIONS, compared, path_served, schema_of, written
 from .listing import (
     MAX_SORT_KEYS,
     after_parameter,
@@ -60,7 +61,8 @@ class QueryRules:
         self._reserved = RESERVED | ({SEARCH} if self.text else set()) | ({SHOW_DELETED} if self.live else set())
         self._serving = Serving(resource.document, bound_paths(resource)) if resource.indexed_only else None
         listed, self._sorts_listed = self._filters(resource, catalogue), self._sorts(resource, catalogue)
-        self.filters = [field for field in listed if self._serving is None or field.stored in self._serving.compared]
+        serving = self._serving
+        self.filters = [field for field in listed if serving is None or serving.finds(path_served(field))]
         self._conditions: dict[str, Condition] = {}
         compared: dict[str, Parameter] = {}
         for name, parameter, condition in conditions(self.filters):
@@ -176,6 +178,18 @@ class QueryRules:
             if field.kind is not None
         }
 
+    def keyed_operators(self) -> dict[str, dict[str, Any]]:
+        """Each field whose values are found by keys: how that is written, what compares them, and their schema."""
+        return {
+            field.wire: {
+                "written": written(field),
+                "operators": [str(operator) for operator in IN_EXPRESSIONS if operator in compared(field.keyed)],
+                "schema": schema_of(field.keyed),
+            }
+            for field in self.filters
+            if field.keyed is not None
+        }
+
     def _matching(self, values: Mapping[str, Any]) -> dict[str, Any]:
         meant = self._conditions
         compared = mongo_filter((meant[name], value) for name, value in values.items() if name in meant)
@@ -193,7 +207,7 @@ class QueryRules:
 
     def _filtering(self, catalogue: Catalogue) -> dict[str, Parameter]:
         found: dict[str, Parameter] = {}
-        if any(field.kind for field in self.filters):
+        if any(field.is_comparable for field in self.filters):
             can = f"; it can by {', '.join(field.wire for field in self.filters)}" if self._serving else ""
             found["filter"] = filter_parameter(self.filters, can)
         if self.live:
@@ -245,7 +259,7 @@ class QueryRules:
             return [field for field in known if field.wire not in self._reserved]
         listed = [catalogue.field(name) for name in resource.filters]
         for field in listed:
-            if field.kind is None:
+            if not field.is_comparable:
                 raise DeclarationError(
                     f"{self._said}: {field.wire!r} cannot be filtered: no text stands for its values"
                 )

@@ -81,6 +81,9 @@ def _test(word: str, operand: Any) -> Test:
     if word == "$regex" and isinstance(operand, str):
         pattern = re.compile(operand)
         return lambda values: any(isinstance(value, str) and bool(pattern.search(value)) for value in values)
+    if word == "$elemMatch" and isinstance(operand, Mapping) and not any(name.startswith("$") for name in operand):
+        one = _all_of(operand)
+        return lambda values: any(isinstance(value, list) and any(map(_holds(one), value)) for value in values)
     if word == "$exists":
         return lambda values: any(value is not MISSING for value in values) is bool(operand)
     if word in ("$in", "$nin"):
@@ -90,6 +93,11 @@ def _test(word: str, operand: Any) -> Test:
         equal = _equals(operand)
         return lambda values: equal(values) is (word == "$eq")
     raise _unknown(word)
+
+
+def _holds(predicate: Predicate) -> Callable[[Any], bool]:
+    """Of what lies in a list: only documents have fields."""
+    return lambda item: isinstance(item, Mapping) and predicate(item)
 
 
 def _equals(operand: Any) -> Test:
