@@ -138,7 +138,8 @@ class Change(Generic[T]):
     cascaded: bool = False
     id: UUID = field(default_factory=ordered_id)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
-    describe: Callable[[], AuditEvent] | None = field(default=None, repr=False)
+    # Given the change: one that held it would be a cycle, which lives until the garbage collector comes by.
+    describe: Callable[["Change[T]"], AuditEvent] | None = field(default=None, repr=False)
     _event: AuditEvent | None = field(default=None, repr=False)
 
     @property
@@ -155,5 +156,5 @@ class Change(Generic[T]):
         if self._event is None:
             if self.describe is None:
                 raise RuntimeError("a change has its event only once it is stored: use it in record_change")
-            self._event = self.describe()
+            self._event = self.describe(self)
         return self._event

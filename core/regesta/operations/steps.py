@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -79,7 +80,7 @@ class ChangeSteps(Reads[T]):
         self, change: Change[T], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, unit: Unit
     ) -> str:
         """Let hooks write with the change; the new document's entity tag, "" where nobody asked for it."""
-        change.describe = lambda: event_of(change, self.codec_for(before or after or {}), before, after)
+        change.describe = partial(event_of, codec=self.codec_for(before or after or {}), before=before, after=after)
         if unit.validate_only or not self.hooks.records(change.document):
             return ""
         if unit.pending is not None:
