@@ -71,6 +71,7 @@ class Hooks:
         self._versions: dict[str, str] = {}
         self._implementations: dict[str, tuple[Implementation, ...]] = {}
         self._recorders: list[tuple[str, Implementation]] = []
+        self._concerned: dict[tuple[str, type], tuple[Implementation, ...]] = {}
         self.failures: Counter[tuple[str, str]] = Counter()
         for plugin in plugins:
             self.add(plugin)
@@ -102,6 +103,7 @@ class Hooks:
         if not implementations:
             raise PluginError(f"plugin {name!r} implements no hook: mark its functions with @hookimpl")
         self._plugins[name] = plugin
+        self._concerned.clear()
         self._versions[name] = version or getattr(plugin, "__version__", "")
         if implementations.keys() >= RECORDING:
             raise PluginError(f"plugin {name!r} implements record_change and record_changes: each change comes to both")
@@ -125,16 +127,25 @@ class Hooks:
 
     def has(self, hook: str, document: type | None = None) -> bool:
         """Whether anything implements the hook (for changes of this document)."""
-        found = self._implementations.get(hook, ())
-        return bool(found) if document is None else any(i.concerns(document) for i in found)
+        return bool(self._of(hook, document))
 
     def records(self, document: type) -> bool:
         """Whether anything is to be written with a change of this document."""
-        return any(implementation.concerns(document) for _, implementation in self._recorders)
+        return any(self._of(hook, document) for hook in RECORDING)
 
     def may_read(self, hook: str, document: type) -> bool:
         """Whether an implementation of the hook can see, for a change of this document, what the database has."""
-        return any(i.may_read and i.concerns(document) for i in self._implementations.get(hook, ()))
+        return any(i.may_read for i in self._of(hook, document))
+
+    def _of(self, hook: str, document: type | None) -> tuple[Implementation, ...]:
+        """The implementations of a hook (for changes of this document), which every write asks for."""
+        if document is None:
+            return self._implementations.get(hook, ())
+        found = self._concerned.get((hook, document))
+        if found is None:
+            found = tuple(i for i in self._implementations.get(hook, ()) if i.concerns(document))
+            self._concerned[hook, document] = found
+        return found
 
     def collect(self, hook: str, **offered: Any) -> list[tuple[str, Any]]:
         """Call a start-up hook; (plugin, result) of each. Raises PluginError naming the plugin that failed."""
@@ -154,8 +165,7 @@ class Hooks:
         """
         return [
             await _guarded(implementation, hook, offered)
-            for implementation in self._implementations.get(hook, ())
-            if document is None or implementation.concerns(document)
+            for implementation in self._of(hook, document)
         ]
 
     async def record(self, changes: Sequence[Change[Any]], session: Any) -> None:
@@ -172,14 +182,13 @@ class Hooks:
         """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
         issues: list[Issue] = []
         problems: list[ProblemError] = []
-        for implementation in self._implementations.get("validate_change", ()):
-            if implementation.concerns(change.document):
-                try:
-                    await _guarded(implementation, "validate_change", {"change": change})
-                except Invalid as error:
-                    issues += error.issues or [Issue(("body",), error.detail or error.title)]
-                except (Conflict, Forbidden) as error:
-                    problems.append(error)
+        for implementation in self._of("validate_change", change.document):
+            try:
+                await _guarded(implementation, "validate_change", {"change": change})
+            except Invalid as error:
+                issues += error.issues or [Issue(("body",), error.detail or error.title)]
+            except (Conflict, Forbidden) as error:
+                problems.append(error)
         if problems:
             raise problems[0]
         if issues:

@@ -46,11 +46,11 @@ class Creates(ChangeSteps[T]):
         change = Change(Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session)
         after = await self._prepared(change, unit, actions.CREATED)
         after.__dict__["id"] = self._new_id(after)
-        raw = self._encoded_new(after)
+        raw, tag = self._encoded_new(after)
         change.key = self.addresses.new_key(raw)
         await self._judge(change, unit)
         await self._insert(raw, caller, unit)
-        tag = await self._record(change, None, raw, unit)
+        await self._record(change, None, raw, unit, tag)
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
 

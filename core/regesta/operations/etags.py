@@ -16,12 +16,12 @@ ANY = "*"
 STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
-def etag_of(raw: Mapping[str, Any]) -> str:
-    """The tag of a stored document, without quotes: its revision, else a hash of its BSON."""
+def etag_of(raw: Mapping[str, Any], encoded: bytes = b"") -> str:
+    """The tag of a stored document, without quotes: its revision, else a hash of its BSON, where known `encoded`."""
     revision = raw.get("revision_id")
     if revision is not None:
         return revision_text(revision)
-    return hashlib.blake2b(bson.encode(raw, codec_options=STANDARD), digest_size=16).hexdigest()
+    return hashlib.blake2b(encoded or bson.encode(raw, codec_options=STANDARD), digest_size=16).hexdigest()
 
 
 def revision_text(revision: UUID | Binary) -> str:

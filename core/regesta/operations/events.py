@@ -1,6 +1,7 @@
 """Builds the audit event of a stored change."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from regesta.change import AuditEvent, Change
@@ -13,16 +14,22 @@ REDACTED = "**redacted**"
 
 
 def event_of(
-    change: Change[Any], codec: Codec[Any], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    change: Change[Any],
+    codec: Codec[Any],
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    tag: str = "",
 ) -> AuditEvent:
     """The event of a change from one stored document to another; None stands for no document.
 
-    A secret's value never gets in; that it was set or changed does.
+    `tag` is the entity tag of `after`, where it is known already. A secret's value never gets in; that it was set
+    or changed does.
     """
-    secrets = {codec.wire_names[name] for name in codec.resource.secret_fields if name in codec.wire_names}
     trees = [None if raw is None else codec.tree(raw, View.WHOLE) for raw in (before, after)]
-    changed = {name for name in secrets if (trees[0] or {}).get(name) != (trees[1] or {}).get(name)}
-    shown = [_redacted(tree, secrets, changed, first=index == 0) for index, tree in enumerate(trees)]
+    if secrets := codec.secret_names:
+        changed = {name for name in secrets if (trees[0] or {}).get(name) != (trees[1] or {}).get(name)}
+        trees = [_redacted(tree, secrets, changed, first=index == 0) for index, tree in enumerate(trees)]
+    subject = before if after is None else after
     return AuditEvent(
         id=change.id,
         time=change.time,
@@ -31,32 +38,30 @@ def event_of(
         key=change.key,
         actor=change.caller.actor,
         request_id=change.caller.request_id,
-        scope=_scope(change, codec, before if after is None else after),
-        parent=_parent(codec, before if after is None else after),
+        scope=_scope(change, codec, subject or {}),
+        parent=_parent(codec, subject or {}),
         revision_before=None if before is None else etag_of(before),
-        revision_after=None if after is None else etag_of(after),
-        changes=tuple(changes_between(*shown)),
+        revision_after=None if after is None else tag or etag_of(after),
+        changes=tuple(changes_between(*trees)),
     )
 
 
-def _scope(change: Change[Any], codec: Codec[Any], raw: Mapping[str, Any] | None) -> dict[str, Any]:
+def _scope(change: Change[Any], codec: Codec[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """Whose document it is: as it says, not as the request did, which may see more than that."""
-    fields, given = codec.document.model_fields, change.caller.scope
-    own = {name: fields[name] for name in (*given, *codec.resource.bound_scope, "workspace") if name in fields}
-    return {**given, **{name: (raw or {}).get(info.alias or name) for name, info in own.items()}}
+    given, stored = change.caller.scope, codec.stored_names
+    own = (name for name in (*given, *codec.resource.bound_scope, "workspace") if name in stored)
+    return {**given, **{name: raw.get(stored[name]) for name in own}}
 
 
-def _parent(codec: Codec[Any], raw: Mapping[str, Any] | None) -> str | None:
+def _parent(codec: Codec[Any], raw: Mapping[str, Any]) -> str | None:
     above = codec.resource.parent
-    if above is None or raw is None:
-        return None
-    return key_text(raw.get(codec.document.model_fields[above.field].alias or above.field))
+    return key_text(raw.get(codec.stored_names[above.field])) if above and raw else None
 
 
 def _redacted(
-    tree: dict[str, Any] | None, secrets: set[str], changed: set[str], *, first: bool
+    tree: dict[str, Any] | None, secrets: AbstractSet[str], changed: set[str], *, first: bool
 ) -> dict[str, Any] | None:
-    if tree is None or not secrets:
+    if tree is None:
         return tree
     masked = {name: REDACTED for name in secrets & tree.keys() if tree[name] is not None}
     if first:

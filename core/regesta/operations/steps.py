@@ -17,7 +17,7 @@ from regesta.change import Change
 from regesta.errors import ProblemError, TooLarge, Unavailable
 from regesta.hooks import Hooks
 from regesta.operations import actions
-from regesta.operations.etags import STANDARD
+from regesta.operations.etags import STANDARD, etag_of
 from regesta.operations.events import event_of
 from regesta.operations.pending import ItemFailed, NotRecorded, first_failure
 from regesta.operations.reads import Reads
@@ -43,8 +43,10 @@ class ChangeSteps(Reads[T]):
         """Whether Beanie keeps a revision in each document."""
         return bool(self.resource.document.get_settings().use_revision)
 
-    def _encoded_new(self, after: T) -> dict[str, Any]:
-        """A new document as MongoDB will give it back: what is answered now is what a later read answers.
+    def _encoded_new(self, after: T) -> tuple[dict[str, Any], str]:
+        """A new document as MongoDB will give it back, and its entity tag, "" where that is not known yet.
+
+        What is answered now is what a later read answers.
 
         Raises Invalid for what BSON cannot hold, TooLarge.
         """
@@ -56,7 +58,9 @@ class ChangeSteps(Reads[T]):
             raise unstorable(error) from None
         if len(encoded) > MAX_DOCUMENT:
             raise TooLarge("the document does not fit into 16 MB")
-        return bson.decode(encoded)
+        raw = bson.decode(encoded)
+        # Without an id, which the driver makes then, it is not whole.
+        return raw, etag_of(raw, encoded) if "_id" in raw else ""
 
     async def _prepared(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> Any:
         """Let hooks and Beanie's "before" actions fill the change, then validate it again if any did."""
@@ -77,10 +81,19 @@ class ChangeSteps(Reads[T]):
             await unit.hook(self.hooks.validate(shown))
 
     async def _record(
-        self, change: Change[T], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, unit: Unit
+        self,
+        change: Change[T],
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+        unit: Unit,
+        tag: str = "",
     ) -> str:
-        """Let hooks write with the change; the new document's entity tag, "" where nobody asked for it."""
-        change.describe = partial(event_of, codec=self.codec_for(before or after or {}), before=before, after=after)
+        """Let hooks write with the change; the new document's entity tag, "" where nobody asked for it.
+
+        `tag` is that, where it is known already.
+        """
+        codec = self.codec_for(before or after or {})
+        change.describe = partial(event_of, codec=codec, before=before, after=after, tag=tag)
         if unit.validate_only or not self.hooks.records(change.document):
             return ""
         if unit.pending is not None:

@@ -57,6 +57,10 @@ class Codec(Generic[T]):
         )
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
+        self.stored_names = {name: info.alias or name for name, info in fields.items()}
+        self.secret_names = frozenset(
+            self.wire_names[name] for name in resource.secret_fields if name in self.wire_names
+        )
         self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
         self._unshown = {"id", "revision_id", *unsent, *self._links}
         self._validator = BodyValidator(document, self.read_only)
