@@ -163,10 +163,7 @@ class Hooks:
 
         Problems pass through; anything else becomes HookFailed, logged with its traceback.
         """
-        return [
-            await _guarded(implementation, hook, offered)
-            for implementation in self._of(hook, document)
-        ]
+        return [await _guarded(implementation, hook, offered) for implementation in self._of(hook, document)]
 
     async def record(self, changes: Sequence[Change[Any]], session: Any) -> None:
         """Tell every plugin in order, by whichever of the two recording hooks it has; the first failure ends it."""

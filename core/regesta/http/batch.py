@@ -1,7 +1,7 @@
 """`POST /books:batch`: many writes in one request, by the same way as single ones."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from beanie import Document
@@ -16,7 +16,17 @@ from regesta.http.headers import JSON, body_of, check_path, media_type_of
 from regesta.http.idempotency import answer_once
 from regesta.http.problems import problem_of
 from regesta.http.responses import JsonResponse, quoted
-from regesta.operations import JsonPatch, MergePatch, Patch, Unit, Work, all_or_nothing, each_by_itself
+from regesta.operations import (
+    JsonPatch,
+    MergePatch,
+    Operations,
+    Patch,
+    Unit,
+    Work,
+    Written,
+    all_or_nothing,
+    each_by_itself,
+)
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import AT_A_TIME, Bracket, Outcome, located, merged
 from regesta.operations.repeats import Answer, Repeats
@@ -43,20 +53,22 @@ class Batch:
         body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
         batch = read_batch(self._operations, read_json(body))
         works = await self._prepared(request, (scope, actor), caller, batch)
+        atomic, keys = batch.atomic, [item.key if isinstance(item, Item) else None for item in batch.items]
+        del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
         parents = self._endpoints.keys(request) or None
         repeats = self._endpoints.repeats(request, caller, body)
         if dry or repeats is None:
-            outcomes = await self._done(batch, works, parents, validate_only=dry)
-            return JsonResponse(_content(request, batch, outcomes, validate_only=dry))
+            outcomes = await self._done(works, parents, atomic=atomic, validate_only=dry)
+            return JsonResponse(_content(request, keys, outcomes, validate_only=dry))
 
         async def perform(repeats: Repeats) -> Answer:
             answers: list[Answer] = []
 
             async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
-                answers.append(Answer(200, {}, _content(request, batch, outcomes)))
+                answers.append(Answer(200, {}, _content(request, keys, outcomes)))
                 await repeats.keep(unit, answers[-1])
 
-            await self._done(batch, works, parents, Bracket(repeats.begin, conclude))
+            await self._done(works, parents, Bracket(repeats.begin, conclude), atomic=atomic)
             return answers[-1]
 
         return await answer_once(repeats, self._resource.timeout, perform)
@@ -81,8 +93,10 @@ class Batch:
 
     def _work(self, caller: Caller, parents: tuple[str, ...], item: Item) -> Work:
         """What the item does in a unit. Raises what is wrong with it."""
+        if item.operation is Operation.CREATE:
+            return self._creation(caller, parents, item.body)
         operations, keys = self._operations, (*parents, item.key or "")
-        if self._resource.require_if_match and item.operation is not Operation.CREATE:
+        if self._resource.require_if_match:
             item.condition.demand()
         if item.operation is Operation.DELETE:
             return lambda unit, dry: operations.delete(
@@ -95,12 +109,8 @@ class Batch:
             )
         tree = operations.bodies.checked(item.body)
         self._endpoints.check_scope(caller, [(name, ("body", name)) for name in tree])
-        if item.operation is Operation.REPLACE:
-            tree = operations.bodies.with_key(tree, keys[-1])
+        tree = operations.bodies.with_key(tree, keys[-1])
         build = operations.bodies.builder(self._encoded(tree), tree)
-        if item.operation is Operation.CREATE:
-            first = FirstBuilt(build)
-            return lambda unit, dry: operations.create(caller, parents, first, unit, validate_only=dry)
         edit = operations.bodies.replacement(tree)
         return lambda unit, dry: operations.update(
             caller,
@@ -112,6 +122,12 @@ class Batch:
             unit=unit,
             validate_only=dry,
         )
+
+    def _creation(self, caller: Caller, parents: tuple[str, ...], body: Any) -> Work:
+        bodies = self._operations.bodies
+        tree = bodies.checked(body)
+        self._endpoints.check_scope(caller, [(name, ("body", name)) for name in tree])
+        return Creation(self._operations, caller, parents, self._encoded(tree), tree)
 
     def _patch(self, caller: Caller, body: Any) -> Patch:
         self._encoded(body)
@@ -130,14 +146,14 @@ class Batch:
 
     async def _done(
         self,
-        batch: BatchBody,
         works: Sequence[Work | ProblemError],
         parents: Any,
         bracket: Bracket | None = None,
         *,
+        atomic: bool,
         validate_only: bool = False,
     ) -> Sequence[Outcome]:
-        if not batch.atomic:
+        if not atomic:
             return await each_by_itself(self._operations, works, parents, bracket=bracket, validate_only=validate_only)
         if failures := [work for work in works if isinstance(work, ProblemError)]:
             raise merged(failures)
@@ -145,30 +161,46 @@ class Batch:
         return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
 
 
-def _content(request: Request, batch: BatchBody, outcomes: Sequence[Outcome], *, validate_only: bool = False) -> bytes:
-    items = zip(batch.items, outcomes, strict=True)
-    return dumps({"results": [_result(request, item, outcome, validate_only=validate_only) for item, outcome in items]})
+def _content(
+    request: Request, keys: Sequence[str | None], outcomes: Sequence[Outcome], *, validate_only: bool = False
+) -> bytes:
+    done = zip(keys, outcomes, strict=True)
+    return dumps({"results": [_result(request, key, outcome, validate_only=validate_only) for key, outcome in done]})
 
 
-class FirstBuilt:
-    """A function that builds documents, whose first one is built at once. Raises Invalid."""
+class Creation:
+    """The creation of a document, which is built at once. Raises Invalid.
 
-    def __init__(self, build: Callable[[], Any]) -> None:
-        self._build = build
-        self._first: Document | None = build()
+    A thousand of them wait for their turn: so it keeps the body as bytes, and is one object where a closure over as
+    much would be a dozen. The garbage collector looks at each.
+    """
 
-    def __call__(self) -> Any:
+    __slots__ = ("_body", "_caller", "_first", "_operations", "_parents")
+
+    def __init__(
+        self, operations: Operations[Any], caller: Caller, parents: tuple[str, ...], body: bytes, tree: dict[str, Any]
+    ) -> None:
+        self._operations, self._caller, self._parents, self._body = operations, caller, parents, body
+        self._first: Document | None = operations.bodies.builder(body, tree)()
+
+    async def __call__(self, unit: Unit | None, dry: bool) -> Written[Any]:  # noqa: FBT001 - see Work
+        """Create it in this unit."""
+        create = self._operations.create
+        written: Written[Any] = await create(self._caller, self._parents, self._built, unit, validate_only=dry)
+        return written
+
+    def _built(self) -> Any:
         """The document; another one each time."""
         built, self._first = self._first, None
-        return built or self._build()
+        return built or self._operations.bodies.builder(self._body, read_json(self._body))()
 
 
-def _result(request: Request, item: Item | Invalid, outcome: Outcome, *, validate_only: bool) -> dict[str, Any]:
+def _result(request: Request, key: str | None, outcome: Outcome, *, validate_only: bool) -> dict[str, Any]:
     """What became of one operation: as a single write would have been answered."""
     if isinstance(outcome, ProblemError):
         return {"status": outcome.status, "problem": problem_of(outcome, request.scope["path"])}
     if outcome is None:
-        return {"status": 204, "key": item.key if isinstance(item, Item) else None}
+        return {"status": 204, "key": key}
     shown = {"key": outcome.key, "item": outcome.codec.wire(outcome.raw)}
     if validate_only:
         return {"status": 200, **shown}

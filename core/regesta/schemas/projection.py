@@ -181,7 +181,7 @@ def _many(below: _Level) -> Callable[[Any], Any]:
         if not isinstance(value, list):
             return value
         for item in value:
-            if not isinstance(item, dict) or item.keys() != plain:
+            if item.__class__ is not dict or item.keys() != plain:
                 return [below.project(item) if isinstance(item, dict) else item for item in value]
         return value
 
