@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
+from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
@@ -66,7 +67,7 @@ class Codec(Generic[T]):
         self._validator = BodyValidator(document, self.read_only)
         self.direct = self.shape.direct and resource.schemas.read is None and not _has_encoders(document)
         self._visible: Projector = projector(self.shape, self.hidden)
-        self._spending: Projector = projector(self.shape, self.hidden, consuming=True)
+        self._page = page_projector(self.shape, self.hidden)
         self._whole: Projector = projector(self.shape, frozenset({"revision_id"}))
 
     # body -> document
@@ -197,7 +198,7 @@ class Codec(Generic[T]):
 
         As clients see them. To copy a hundred dicts costs more than to look at each of their values.
         """
-        return list(map(self._spending if self.direct else self.wire, raws))
+        return self._page(raws) if self.direct else list(map(self.wire, raws))
 
     def tree(self, raw: Mapping[str, Any], view: View = View.VISIBLE) -> dict[str, Any]:
         """The document as parsed JSON."""

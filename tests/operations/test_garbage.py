@@ -1,0 +1,50 @@
+"""What a write leaves behind is gone with it: the garbage collector, which looks at everything, has less to do."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from beanie import Document, Indexed, init_beanie
+
+from regesta import Change, Hooks, Resource, hookimpl
+from regesta.audit import AuditTrail
+from regesta.change import Caller
+from regesta.operations import MergePatch, Registry
+
+
+class Leaf(Document):
+    name: Annotated[str, Indexed(unique=True)]
+    colour: str = "green"
+
+    class Settings:
+        name = "leaves"
+
+
+class Watcher:
+    """Remembers the documents of changes without keeping them."""
+
+    def __init__(self) -> None:
+        self.seen: list[weakref.ref[Any]] = []
+
+    @hookimpl
+    def record_change(self, change: Change[Any]) -> None:
+        self.seen.append(weakref.ref(change.after))
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("trail", [[AuditTrail()], []])
+async def test_a_change_needs_no_garbage_collector(any_database: Any, no_collector: None, trail: list[Any]) -> None:
+    await init_beanie(any_database, document_models=[Leaf, AuditTrail.document])
+    watcher = Watcher()
+    leaves = Registry([Resource(Leaf, name="leaves", key="name")], Hooks(*trail, watcher))["leaves"]
+    await leaves.create(Caller(), (), lambda: leaves.codec.from_values({"name": "oak"}))
+    await leaves.update(Caller(), ("oak",), leaves.bodies.patched(MergePatch({"colour": "red"})))
+    assert [found() for found in watcher.seen] == [None, None]
