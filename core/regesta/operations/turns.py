@@ -6,7 +6,7 @@ on one document abort each other, and fifty of them at once spend most of their 
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from weakref import WeakValueDictionary
 
 
@@ -16,12 +16,12 @@ class Turns:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def of(self, subject: Hashable) -> AsyncIterator[None]:
+    def of(self, subject: Hashable) -> AbstractAsyncContextManager[None]:
         """Wait until everybody before is done with the subject; None stands for nothing to wait for."""
-        if subject is None:
-            yield
-            return
+        return nullcontext() if subject is None else self._turn(subject)
+
+    @asynccontextmanager
+    async def _turn(self, subject: Hashable) -> AsyncIterator[None]:
         lock = self._locks.get(subject)
         if lock is None:
             lock = self._locks[subject] = asyncio.Lock()

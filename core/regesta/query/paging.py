@@ -191,6 +191,8 @@ def _is_nan(value: Any) -> bool:
 def and_filters(*filters: Mapping[str, Any]) -> dict[str, Any]:
     """The conjunction of filters; no key of one ever replaces that of another."""
     given = [dict(each) for each in filters if each]
+    if len(given) == 1:
+        return given[0]
     if len({key for each in given for key in each}) == sum(map(len, given)):
         return {key: condition for each in given for key, condition in each.items()}
     return {"$and": given}

@@ -229,6 +229,8 @@ def _check_number_key(text: str) -> None:
 
 
 def _is_number(text: str) -> bool:
+    if text[4:5] == "-" and text[:4].isdigit():  # a year, as nearly always: to fail at a number costs more
+        return False
     try:
         float(text)
     except ValueError:

@@ -35,7 +35,8 @@ class Atomicity(Enum):
     LOCK = "lock"
 
 
-_atomicity: weakref.WeakKeyDictionary[Any, Atomicity] = weakref.WeakKeyDictionary()
+# By the id of the client: clients are equal by their addresses, and to compare those costs every write more than this.
+_atomicity: dict[int, Atomicity] = {}
 _locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
 
 
@@ -51,9 +52,11 @@ def collection_of(document: type[Document]) -> Any:
 async def atomicity_of(collection: Any) -> Atomicity:
     """What the collection's server can do; asked once per client."""
     client = collection.database.client
-    known = _atomicity.get(client)
+    known = _atomicity.get(id(client))
     if known is None:
-        known = _atomicity[client] = await _ask(client)
+        known = _atomicity[id(client)] = await _ask(client)
+        # The id is somebody else's once the client is gone.
+        weakref.finalize(client, _atomicity.pop, id(client), None)
     return known
 
 
