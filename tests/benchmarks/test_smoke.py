@@ -11,7 +11,7 @@ from .workloads import WORKLOADS
 
 
 def test_the_benchmark_measures_every_workload_without_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["--seconds", "0.2", "--rounds", "1", "--connections", "4", "--documents", "200"]
+    tiny = ["--seconds", "0.5", "--rounds", "1", "--connections", "4", "--documents", "200"]
 
     assert main(tiny) == 0, capsys.readouterr().err
 
@@ -22,7 +22,7 @@ def test_the_benchmark_measures_every_workload_without_errors(capsys: pytest.Cap
             assert rate, (workload, app, printed)
             assert int(rate[1].replace(",", "")) > 0
     for target in TARGETS:
-        ratio = re.search(rf"^{target.workload.name} ours/{target.peer} +([\d.]+) ", printed, re.MULTILINE)
+        ratio = re.search(rf"^{target.name} +([\d.]+) ", printed, re.MULTILINE)
         assert ratio, (target, printed)
         assert float(ratio[1]) > 0
 

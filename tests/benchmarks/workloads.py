@@ -29,6 +29,7 @@ class Workload:
     collection: str = "items"
     apps: tuple[str, ...] = APPS
     atomic: bool | None = None  # a batch that is, one that is not; None: no batch
+    alone: bool = False  # one request at a time, whatever the pace says
 
     @property
     def creates(self) -> bool:
@@ -46,7 +47,16 @@ AUDITED = Workload(
     collection="audited_items",
     apps=("ours", "raw"),
 )
-# As many creates as AUDITED does one by one at 16 connections, in one request at a time.
+ONE_BY_ONE = Workload(
+    "one-by-one",
+    "audited, one by one",
+    "POST",
+    "/audited-items",
+    collection="audited_items",
+    apps=("ours",),
+    alone=True,
+)
+# As many creates as ONE_BY_ONE does in a thousand requests, one after the other.
 BATCH, BATCH_EACH = (
     Workload(
         name,
@@ -57,10 +67,11 @@ BATCH, BATCH_EACH = (
         collection="audited_items",
         apps=("ours",),
         atomic=atomic,
+        alone=True,
     )
     for name, title, atomic in (("batch", "batch of 1000", True), ("batch-each", "batch, not atomic", False))
 )
-WORKLOADS = (GET, LIST, CREATE, AUDITED, BATCH, BATCH_EACH)
+WORKLOADS = (GET, LIST, CREATE, AUDITED, ONE_BY_ONE, BATCH, BATCH_EACH)
 # Seconds in which a batch surely comes to its end.
 BATCH_SECONDS = 3.0
 
@@ -75,7 +86,13 @@ class Pace:
 
 
 # The questions an audit trail is for: what happened lately, to this document, by this person.
-AUDIT_INDEXES = (("time",), ("resource", "key", "time"), ("actor.subject", "time"))
+# As ours: three of a workspace, and one for the history of a document.
+AUDIT_INDEXES = (
+    ("workspace", "time"),
+    ("workspace", "resource", "key", "time"),
+    ("resource", "key", "parent", "time"),
+    ("workspace", "actor.subject", "time"),
+)
 
 
 def seed(database: Database[dict[str, Any]], count: int) -> None:
@@ -112,7 +129,7 @@ def job(workload: Workload, port: int, pace: Pace, documents: int) -> Job:
         status=201 if workload.creates and not in_batch else 200,
         min_bytes=size * 8 // 10,
         max_bytes=size * 15 // 10,
-        connections=1 if in_batch else pace.connections,
+        connections=1 if workload.alone else pace.connections,
         warm_up=pace.warm_up,
         seconds=max(pace.seconds, BATCH_SECONDS) if in_batch else pace.seconds,
     )
