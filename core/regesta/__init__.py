@@ -23,7 +23,7 @@ from regesta.errors import (
     Unavailable,
     Unsupported,
 )
-from regesta.hooks import Hooks
+from regesta.hooks import Hooks, reads_when
 from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
 from regesta.markers import Entries, Immutable, ReadOnly, Secret, WriteOnly
@@ -82,4 +82,5 @@ __all__ = [
     "crud_router",
     "end_watches",
     "hookimpl",
+    "reads_when",
 ]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -24,6 +24,23 @@ logger = logging.getLogger("regesta.hooks")
 ENTRY_POINT_GROUP = "regesta"
 START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_applications", "register_commands"})
 RECORDING = frozenset({"record_change", "record_changes"})
+
+
+READS_WHEN = "regesta_reads_when"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reads_when(reads: Callable[[Change[Any]], bool]) -> Callable[[F], F]:
+    """Says when an `async` hook asks the database: `@hookimpl @reads_when(has_parents) async def validate_change`.
+
+    Before an `async` hook that may, all that a batch or an import holds back is sent, which makes many writes slow.
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, READS_WHEN, reads)
+        return function
+
+    return mark
 
 
 class HookFailed(ProblemError):
@@ -46,10 +63,11 @@ class Implementation:
         """Whether a change of this document is for it."""
         return self.document is None or issubclass(document, self.document)
 
-    @property
-    def may_read(self) -> bool:
-        """Whether it can ask the database: whose drivers are asynchronous."""
-        return inspect.iscoroutinefunction(inspect.unwrap(self.function))
+    def may_read(self, change: Change[Any]) -> bool:
+        """Whether it can ask the database, whose drivers are asynchronous, and does not say that it will not."""
+        function = inspect.unwrap(self.function)
+        reads = getattr(function, READS_WHEN, None)
+        return inspect.iscoroutinefunction(function) and (reads is None or reads(change))
 
     async def __call__(self, **offered: Any) -> Any:
         """Call it with those of the offered arguments that it takes."""
@@ -133,9 +151,9 @@ class Hooks:
         """Whether anything is to be written with a change of this document."""
         return any(self._of(hook, document) for hook in RECORDING)
 
-    def may_read(self, hook: str, document: type) -> bool:
-        """Whether an implementation of the hook can see, for a change of this document, what the database has."""
-        return any(i.may_read for i in self._of(hook, document))
+    def may_read(self, hook: str, change: Change[Any]) -> bool:
+        """Whether an implementation of the hook can see, for this change, what the database has."""
+        return any(i.may_read(change) for i in self._of(hook, change.document))
 
     def _of(self, hook: str, document: type | None) -> tuple[Implementation, ...]:
         """The implementations of a hook (for changes of this document), which every write asks for."""

@@ -40,6 +40,8 @@ class Resource(Generic[T]):
     parent: for nested resources.
     operations: which to offer; an export needs `list`, an import `create`, a revert `replace`; a restore needs
         `soft_delete`, a history and a revert a plugin that reads a trail.
+    custom_methods: what routes of your own add to one document, `lineage` for `GET /books/{book}:lineage` (AIP-136): a
+        key that ends so is sent with `%3A`, as it is for `:history`.
     operation_ids: other operationIds than `list_books`, `get_book`, `create_book`, ...
     scope: a FastAPI dependency that answers a mapping of field names to values: ANDed into every read
         and write, stamped on every new document. Such fields are server-managed.
@@ -71,6 +73,7 @@ class Resource(Generic[T]):
     key: str = field(default="id", kw_only=True)
     parent: Parent | None = field(default=None, kw_only=True)
     operations: Collection[Operation | str] = field(default=ALL_OPERATIONS, kw_only=True)
+    custom_methods: Collection[str] = field(default=(), kw_only=True)
     operation_ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     scope: Callable[..., Any] | None = field(default=None, kw_only=True)
     actor: Callable[..., Any] | None = field(default=None, kw_only=True)

@@ -14,14 +14,16 @@ from regesta_models.parts import (
     Tensor,
     VersionReference,
 )
-from regesta_models.plugin import models, register_resources, register_routers, versions
+from regesta_models.plugin import all_versions, models, record_changes, register_resources, register_routers, versions
 from regesta_models.rules import prepare_change, validate_change
+from regesta_models.search import FoundVersion
 
 __all__ = [
     "Artifact",
     "Code",
     "Deprecation",
     "Environment",
+    "FoundVersion",
     "Kind",
     "Lineage",
     "Metric",
@@ -35,8 +37,10 @@ __all__ = [
     "Version",
     "VersionReference",
     "VersionStatus",
+    "all_versions",
     "models",
     "prepare_change",
+    "record_changes",
     "register_resources",
     "register_routers",
     "validate_change",

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from beanie import PydanticObjectId
 from pydantic import Field
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, TEXT, IndexModel
 
-from regesta import Immutable, ReadOnly
+from regesta import Immutable, ReadOnly, WriteOnly
 from regesta.workspaces import Workspaced
 from regesta_models.constraints import AliasName, Label, ModelName, Parameters, Source, distinct
 from regesta_models.parts import (
@@ -17,10 +17,11 @@ from regesta_models.parts import (
     Deprecation,
     Environment,
     Lineage,
-    Metric,
+    Metrics,
     Run,
     Signature,
     Tags,
+    VersionReference,
 )
 
 MOST_ALIASES = 100
@@ -95,11 +96,35 @@ class Stage(StrEnum):
     ARCHIVED = "Archived"
 
 
+def _newest(*paths: str, **options: Any) -> IndexModel:
+    """What has one value at these paths, in the order of searches."""
+    keys = [(path, ASCENDING) for path in ("workspace", *paths, "created_at", "_id")]
+    return IndexModel(keys, **options)
+
+
+# Those that end with the order find few among many and many among many; a range of a metric is found by itself,
+# and where it matches much, MongoDB walks along the order instead.
+SEARCHED = (
+    _newest(),
+    _newest("model"),
+    _newest("tags.key", "tags.value"),
+    _newest("latest", partialFilterExpression={"latest": True}),
+    IndexModel([("workspace", ASCENDING), ("metrics.name", ASCENDING), ("metrics.value", ASCENDING)]),
+    # Older servers know no wildcard index with another field in front.
+    IndexModel([("params.$**", ASCENDING)]),
+    # "none": no stemming, and no word is too common: descriptions may be in any language.
+    IndexModel([("workspace", ASCENDING), ("model", TEXT), ("description", TEXT)], default_language="none"),
+)
+
+
 class Version(Registered):
     """A version of a model: where its files are, what they are, how good they are.
 
     `aliases` are moved by the routes below `/models/{model}/aliases`. They stand on the version they name, so
     a unique index lets only one version of a model carry each.
+
+    `model`, `latest` and `reference` are what searches and lineages need (search.py, lineage.py). They are hidden: what
+    happens to other documents changes them, and no ETag.
     """
 
     model_id: PydanticObjectId
@@ -112,7 +137,7 @@ class Version(Registered):
     ] = Field(default_factory=list)
     signature: Signature | None = None
     params: Parameters = Field(default_factory=dict)
-    metrics: Annotated[list[Metric], Field(max_length=1000)] = Field(default_factory=list)
+    metrics: Metrics = Field(default_factory=list)
     environment: Environment | None = None
     run: Run | None = None
     code: Code | None = None
@@ -121,6 +146,9 @@ class Version(Registered):
     status_message: Annotated[str, Field(max_length=10_000)] = ""
     stage: Stage = Stage.NONE
     aliases: Annotated[list[AliasName], Field(max_length=MOST_ALIASES), ReadOnly] = Field(default_factory=list)
+    model: Annotated[str, ReadOnly, WriteOnly] = ""
+    latest: Annotated[bool, ReadOnly, WriteOnly] = True
+    reference: Annotated[VersionReference | None, ReadOnly, WriteOnly] = None
 
     class Settings:
         """How Beanie keeps them."""
@@ -135,6 +163,9 @@ class Version(Registered):
                 # Two versions without aliases are no duplicates of each other.
                 partialFilterExpression={"aliases": {"$gt": ""}},
             ),
-            # Deleting a model looks for versions by its id alone.
-            IndexModel([("model_id", ASCENDING)]),
+            # Deleting a model looks for versions by its id alone; a new version for the one that was the latest.
+            IndexModel([("model_id", ASCENDING), ("latest", ASCENDING)]),
+            *SEARCHED,
+            IndexModel([("workspace", ASCENDING), ("reference", ASCENDING)]),
+            IndexModel([("workspace", ASCENDING), ("lineage.parents", ASCENDING)]),
         ]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from regesta import Entries
 from regesta_models.constraints import (
     ArtifactPath,
     Commit,
@@ -32,6 +33,7 @@ Tags = Annotated[
     list[Tag],
     Field(max_length=100),
     distinct(lambda tag: tag.key, "must not contain the same key twice"),
+    Entries(key="key", value="value"),
 ]
 
 
@@ -72,6 +74,13 @@ class Metric(BaseModel):
     split: Label | None = Field(default=None, description="Which part of it: `validation`, `test`.")
     step: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
     measured_at: datetime | None = None
+
+
+Metrics = Annotated[
+    list[Metric],
+    Field(max_length=1000),
+    Entries(key="name", value="value", qualifiers=("dataset", "split")),
+]
 
 
 class VersionReference(BaseModel):

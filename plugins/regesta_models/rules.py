@@ -2,6 +2,7 @@
 
 from regesta import Action, Change, Conflict, hookimpl
 from regesta_models.documents import Registered, Version, VersionStatus
+from regesta_models.parts import VersionReference
 
 _TIME_OF_CHANGE = {"updated_at", "revision_id"}
 _SEALED = ("source", "artifacts", "params", "signature")
@@ -15,6 +16,8 @@ def prepare_change(change: Change[Registered]) -> None:
         after.updated_at = change.time
         if change.action is Action.CREATE:
             after.created_at = change.time
+            if isinstance(after, Version):
+                after.reference = VersionReference(model=after.model, version=after.number)
 
 
 @hookimpl

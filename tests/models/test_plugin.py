@@ -23,18 +23,20 @@ def test_it_is_found_by_its_entry_point() -> None:
     hooks = Hooks.load(only=["models"])
     assert hooks.implemented_by("models") == (
         "prepare_change",
+        "record_changes",
         "register_resources",
         "register_routers",
         "validate_change",
     )
     (found,) = hooks.collect("register_resources")
-    assert [resource.name for resource in found[1]] == ["models", "versions"]
+    assert [resource.name for resource in found[1]] == ["models", "versions", "all_versions"]
 
 
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
 def test_it_uses_what_every_plugin_has(path: Path) -> None:
     """Only packages that name what is public, and nothing below them."""
-    public = {"regesta", "regesta.errors", "regesta.http", "regesta.query", "regesta.schemas", "regesta.workspaces"}
+    public = {"regesta", "regesta.workspaces"}
+    public |= {f"regesta.{name}" for name in ("errors", "http", "query", "schemas", "store")}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "regesta":
             assert node.module in public

@@ -33,6 +33,7 @@ class ResourceOptions(TypedDict, total=False):
     key: str
     parent: Parent | None
     operations: Collection[Operation | str]
+    custom_methods: Collection[str]
     operation_ids: Mapping[str, str]
     scope: Callable[..., Any] | None
     actor: Callable[..., Any] | None
@@ -99,6 +100,7 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     here = offered(operations)
     found = {operation: method for operation, method in METHODS.items() if operation in here}
     suffixes = tuple(method.suffix for method in found.values() if method.suffix and not method.on_collection)
+    suffixes += tuple(f":{name}" for name in resource.custom_methods)
     for operation, method in found.items():
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)

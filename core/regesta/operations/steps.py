@@ -157,8 +157,8 @@ class ChangeSteps(Reads[T]):
     async def _send_for_readers(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> None:
         """Send what is held back where a hook may look for it. Those that are not `async` cannot."""
         if unit.pending is not None and (
-            self.hooks.may_read("prepare_change", change.document)
-            or self.hooks.may_read("validate_change", change.document)
+            self.hooks.may_read("prepare_change", change)
+            or self.hooks.may_read("validate_change", change)
             or actions.may_read(change.document, events)
         ):
             await self.send(unit)
