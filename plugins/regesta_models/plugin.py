@@ -8,7 +8,9 @@ from fastapi import APIRouter
 from regesta import Change, Parent, Registry, Resource, hookimpl
 from regesta.workspaces import workspace_scope
 from regesta_models.aliases import alias_router
+from regesta_models.compare import compare_router
 from regesta_models.documents import Model, Registered, Version
+from regesta_models.lineage import lineage_router
 from regesta_models.search import found_versions, keep_found
 
 models: Resource[Model] = Resource(
@@ -56,5 +58,5 @@ async def record_changes(changes: Sequence[Change[Registered]], session: Any) ->
 
 @hookimpl
 def register_routers(registry: Registry) -> list[APIRouter]:
-    """`models/{model}/aliases`."""
-    return [alias_router(registry)]
+    """`models/{model}/aliases`, `versions:compare`, `versions/{version}:lineage`."""
+    return [alias_router(registry), compare_router(registry), lineage_router(registry)]

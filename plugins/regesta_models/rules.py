@@ -1,7 +1,8 @@
 """The rules that models and versions keep, as hooks."""
 
-from regesta import Action, Change, Conflict, hookimpl
+from regesta import Action, Change, Conflict, hookimpl, reads_when
 from regesta_models.documents import Registered, Version, VersionStatus
+from regesta_models.lineage import check_lineage, names_parents
 from regesta_models.parts import VersionReference
 
 _TIME_OF_CHANGE = {"updated_at", "revision_id"}
@@ -21,15 +22,18 @@ def prepare_change(change: Change[Registered]) -> None:
 
 
 @hookimpl
-def validate_change(change: Change[Registered]) -> None:
+@reads_when(names_parents)
+async def validate_change(change: Change[Registered]) -> None:
     """What stands, stays: protected documents, versions that an alias names, what a ready version is made of.
 
-    Raises Conflict.
+    Nor is a version made from itself. Raises Conflict.
     """
     if change.action is Action.DELETE and change.before is not None:
         _check_deletion(change.before, cascaded=change.cascaded)
     elif isinstance(change.before, Version) and isinstance(change.after, Version):
         _check_status(change.before, change.after)
+    if names_parents(change):
+        await check_lineage(change)
 
 
 def _check_deletion(document: Registered, *, cascaded: bool) -> None:

@@ -96,9 +96,8 @@ def fill(collection: Collection[dict[str, Any]], count: int) -> None:
 
 async def measure(count: int, uri: str) -> Iterable[str]:
     """The lines of the report."""
-    from tests.models.application import serve
-
     from regesta.store import open_store
+    from tests.models.application import serve
 
     times: dict[int, dict[str, float]] = {FEW: {}, count: {}}
     async with AsyncExitStack() as stack:

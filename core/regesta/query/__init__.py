@@ -4,7 +4,7 @@ from .annotations import linked_to
 from .expansion import Expansion, expand_parameter
 from .facets import FacetQuery
 from .fields import QueryField
-from .listing import page_size_parameter, page_token_parameter
+from .listing import page_size_parameter, page_token_parameter, size_parameter
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
 from .queries import Query, WatchQuery
@@ -32,4 +32,5 @@ __all__ = [
     "page_token_parameter",
     "parse_parameters",
     "position",
+    "size_parameter",
 ]

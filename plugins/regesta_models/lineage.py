@@ -1,0 +1,261 @@
+"""Lineages: the versions that a version was made from, or that were made from it, as a graph.
+
+A version names its parents by model and number (`lineage.parents`), and carries its own name in the same form
+(`reference`), by which MongoDB follows them. A model that gets another name takes both along.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel, Field
+from pymongo.errors import OperationFailure
+
+from regesta import Caller, Change, Conflict, Invalid, Issue, NotFound, ProblemRoute, Registry, Unsupported, caller_of
+from regesta.errors import Malformed, Unavailable
+from regesta.http import problem_answers
+from regesta.operations import bounded
+from regesta.query import Parameter, parse_parameters, size_parameter
+from regesta.schemas import dumps
+from regesta.store import Atomicity, aggregated, atomicity_of, collection_of
+from regesta_models.documents import Registered, Version
+
+PATH = "/models/{model}/versions/{version}:lineage"
+USUAL_DEPTH, MOST_DEPTH, MOST_NODES = 3, 20, 500
+TAGS: list[str | Enum] = ["lineage"]
+TURNS = "regesta_lineage_turns"
+# MongoDB's: a $graphLookup needs more than 100 MB.
+TOO_MUCH_MEMORY = frozenset({40099, 292, 16945})
+_SHOWN = ("reference", "lineage", "status", "stage")
+
+
+class Direction(StrEnum):
+    """Where to look: `up` at what a version was made from, `down` at what was made from it."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+class LineageNode(BaseModel):
+    """A version, or a data set."""
+
+    id: str = Field(description="`version:resnet/3`, `dataset:imagenet`: unique in the graph.")
+    type: Literal["version", "dataset"]
+    model: str | None = None
+    version: int | None = None
+    name: str | None = Field(default=None, description="Of a data set.")
+    distance: int = Field(description="Edges from the version asked for: less than 0 for what it was made from.")
+    exists: bool = Field(default=True, description="false: named as a parent, and not there (any more).")
+    status: str | None = None
+    stage: str | None = None
+
+
+class LineageEdge(BaseModel):
+    """`from` was made from `to`, or trained on it."""
+
+    from_: str = Field(alias="from")
+    to: str
+    kind: Literal["derived_from", "trained_on"]
+
+
+class LineageGraph(BaseModel):
+    """What a version comes from, and what comes from it."""
+
+    root: str
+    nodes: list[LineageNode]
+    edges: list[LineageEdge]
+    truncated: bool = Field(
+        description=f"Whether there are more than {MOST_NODES} versions, the nearest of which are here."
+    )
+
+
+@dataclass(slots=True)
+class _Graph:
+    """The graph while it is put together."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edges: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    raws: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def add(self, raw: Mapping[str, Any], distance: int) -> None:
+        """A version and its data sets."""
+        identity = _named(raw["reference"])
+        if identity in self.nodes:
+            return
+        self.raws.append(raw)
+        self.nodes[identity] = {
+            "id": identity,
+            "type": "version",
+            **raw["reference"],
+            "distance": distance,
+            "exists": True,
+            **{name: raw.get(name) for name in ("status", "stage")},
+        }
+        for name in raw["lineage"]["datasets"]:
+            one = {"id": f"dataset:{name}", "type": "dataset", "name": name, "distance": distance - 1, "exists": True}
+            self.nodes.setdefault(one["id"], one)
+            self.edges[identity, one["id"]] = {"from": identity, "to": one["id"], "kind": "trained_on"}
+
+    def connect(self, asked: int, *, up: bool, complete: bool) -> None:
+        """The edges between versions. A parent that was looked for and not found is told as one that is not there."""
+        for raw in self.raws:
+            identity = _named(raw["reference"])
+            distance = self.nodes[identity]["distance"]
+            for parent in raw["lineage"]["parents"]:
+                above = _named(parent)
+                if above not in self.nodes:
+                    if not (up and complete and -asked < distance <= 0):
+                        continue
+                    missing = {"type": "version", **parent, "distance": distance - 1, "exists": False}
+                    self.nodes[above] = {"id": above, **missing}
+                self.edges[identity, above] = {"from": identity, "to": above, "kind": "derived_from"}
+
+
+class Lineages:
+    """Follows lineages."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._versions = registry["versions"]
+
+    async def graph(self, caller: Caller, model: str, number: str, direction: Direction, depth: int) -> dict[str, Any]:
+        """The graph. Raises NotFound, Invalid where it is too large, Unsupported in memory, Unavailable."""
+        versions = self._versions
+        if await atomicity_of(versions.collection) is Atomicity.LOCK:
+            raise Unsupported("the memory store follows no lineages", code="LINEAGE_UNSUPPORTED")
+        async with bounded(versions.resource.timeout):
+            root = await versions.find(caller, (model, number))
+            if root is None:
+                raise NotFound(f"there is no version {number!r}")
+            graph, truncated = _Graph(), False
+            graph.add(root, 0)
+            for way in (Direction.UP, Direction.DOWN):
+                if direction in (way, Direction.BOTH):
+                    found = await self._followed(caller, root["_id"], way, depth)
+                    truncated |= len(found) > MOST_NODES
+                    for raw in found[:MOST_NODES]:
+                        away = int(raw["distance"]) + 1
+                        graph.add(raw, -away if way is Direction.UP else away)
+        graph.connect(depth, up=direction is not Direction.DOWN, complete=not truncated)
+        nodes, edges = list(graph.nodes.values()), list(graph.edges.values())
+        return {"root": _named(root["reference"]), "nodes": nodes, "edges": edges, "truncated": truncated}
+
+    async def _followed(self, caller: Caller, root: Any, way: Direction, depth: int) -> list[dict[str, Any]]:
+        """The nearest versions in one direction, one more than are shown."""
+        parents, own = "lineage.parents", "reference"
+        start, end = (parents, own) if way is Direction.UP else (own, parents)
+        lookup = {
+            "from": self._versions.collection.name,
+            "startWith": f"${start}",
+            "connectFromField": start,
+            "connectToField": end,
+            "maxDepth": depth - 1,
+            "depthField": "distance",
+            "restrictSearchWithMatch": {**caller.scope, **self._versions.rules.live},
+            "as": "found",
+        }
+        pipeline: Sequence[Mapping[str, Any]] = [
+            {"$match": {"_id": root}},
+            {"$graphLookup": lookup},
+            {"$unwind": "$found"},
+            {"$project": {"_id": "$found._id", "distance": "$found.distance"} | {n: f"$found.{n}" for n in _SHOWN}},
+            {"$sort": {"distance": 1, "_id": 1}},
+            {"$limit": MOST_NODES + 1},
+        ]
+        try:
+            return await aggregated(self._versions.collection, pipeline, self._versions.resource.timeout)
+        except OperationFailure as error:
+            if error.code in TOO_MUCH_MEMORY:
+                raise Invalid.of([Issue(("query", "depth"), "leads to too many versions: ask for less")]) from error
+            raise
+
+
+def names_parents(change: Change[Registered]) -> bool:
+    """Whether a change gives a version parents that it had not."""
+    before, after = change.before, change.after
+    if not isinstance(after, Version) or not after.lineage.parents:
+        return False
+    return not isinstance(before, Version) or before.lineage.parents != after.lineage.parents
+
+
+async def check_lineage(change: Change[Registered]) -> None:
+    """Raises Conflict where a version would be made from itself, by whatever way.
+
+    Of two changes that close a cycle together one has to see the other: all that name parents in one workspace write
+    one document.
+    """
+    version, collection = change.after, collection_of(Version)
+    if not isinstance(version, Version) or version.reference is None:
+        return
+    if change.session is not None:
+        turn = {"_id": version.workspace}
+        await collection.database[TURNS].update_one(turn, {"$inc": {"taken": 1}}, upsert=True, session=change.session)
+    own = version.reference.model_dump()
+    open_ = [parent.model_dump() for parent in version.lineage.parents]
+    scope, seen = {"workspace": version.workspace}, set[str]()
+    if (
+        own not in open_
+        and await collection.find_one({**scope, "lineage.parents": own}, session=change.session) is None
+    ):
+        return
+    while open_:
+        if own in open_:
+            raise Conflict(f"version {version.number} would be made from itself", code="LINEAGE_CYCLE")
+        seen |= set(map(_named, open_))
+        found = collection.find({**scope, "reference": {"$in": open_}}, {"lineage.parents": 1}, session=change.session)
+        above = {_named(each): each async for raw in found for each in raw["lineage"]["parents"]}
+        open_ = [each for name, each in above.items() if name not in seen]
+
+
+def _named(reference: Mapping[str, Any]) -> str:
+    return f"version:{reference['model']}/{reference['version']}"
+
+
+def _direction(text: str) -> Direction:
+    try:
+        return Direction(text)
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join(Direction)}") from None
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "direction": Parameter(
+        _direction,
+        {"type": "string", "enum": [str(way) for way in Direction], "default": "both"},
+        "`up`: what it was made from, `down`: what was made from it.",
+    ),
+    "depth": size_parameter(USUAL_DEPTH, MOST_DEPTH, "How many edges away at most"),
+}
+
+
+def lineage_router(registry: Registry) -> APIRouter:
+    """`GET /models/{model}/versions/{version}:lineage`."""
+    lineages = Lineages(registry)
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.get(
+        PATH,
+        operation_id="get_version_lineage",
+        summary="Show what a version was made from, and what was made from it",
+        tags=TAGS,
+        response_model=LineageGraph,
+        responses={
+            200: {"description": "The graph"},
+            **problem_answers(Malformed, NotFound, Invalid, Unavailable, Unsupported),
+        },
+        openapi_extra={"parameters": [found.openapi(name) for name, found in PARAMETERS.items()]},
+    )
+    async def get_version_lineage(
+        request: Request,
+        model: Annotated[str, Path(min_length=1, description="The name of the model.")],
+        version: Annotated[str, Path(pattern="^[0-9]+$", description="The number of the version.")],
+        caller: Annotated[Caller, Depends(caller_of(registry["versions"], "get_version_lineage"))],
+    ) -> Response:
+        asked = parse_parameters(request.scope["query_string"], PARAMETERS)
+        direction = asked.get("direction", Direction.BOTH)
+        graph = await lineages.graph(caller, model, version, direction, asked.get("depth", USUAL_DEPTH))
+        return Response(dumps(graph), media_type="application/json")
+
+    return router
