@@ -10,6 +10,7 @@ from regesta.workspaces import workspace_scope
 from regesta_models.aliases import alias_router
 from regesta_models.compare import compare_router
 from regesta_models.documents import Model, Registered, Version
+from regesta_models.imports import import_router
 from regesta_models.lineage import lineage_router
 from regesta_models.search import found_versions, keep_found
 
@@ -58,5 +59,6 @@ async def record_changes(changes: Sequence[Change[Registered]], session: Any) ->
 
 @hookimpl
 def register_routers(registry: Registry) -> list[APIRouter]:
-    """`models/{model}/aliases`, `versions:compare`, `versions/{version}:lineage`."""
-    return [alias_router(registry), compare_router(registry), lineage_router(registry)]
+    """`models/{model}/aliases`, `versions:compare`, `versions/{version}:lineage`, `POST /versions`."""
+    routers = (alias_router, compare_router, lineage_router, import_router)
+    return [router(registry) for router in routers]

@@ -114,20 +114,23 @@ async def measure(count: int, uri: str) -> Iterable[str]:
                 clients[size] = service.client
                 print(f"{size:,} versions and their indexes: {time.perf_counter() - began:.0f} s", file=sys.stderr)
         for title, parameters in SEARCHES.items():
-            for size, http in clients.items():
-                times[size][title] = await _first_page(http, parameters)
+            found: dict[int, list[float]] = {size: [] for size in clients}
+            # One after the other, so that a machine's moods meet both.
+            for _ in range(REPEATED):
+                for size, http in clients.items():
+                    found[size].append(await _first_page(http, parameters))
+            for size in clients:
+                times[size][title] = median(found[size][WARM_UP:])
     return list(_report(times[FEW], times[count], count))
 
 
 async def _first_page(client: httpx.AsyncClient, parameters: Mapping[str, str]) -> float:
-    found = []
-    for _ in range(REPEATED):
-        began = time.perf_counter()
-        answer = await client.get("/versions", params=dict(parameters))
-        found.append(time.perf_counter() - began)
-        if answer.status_code != httpx.codes.OK or not answer.json()["items"]:
-            raise RuntimeError(f"{parameters}: {answer.status_code} {answer.text[:300]}")
-    return median(found[WARM_UP:])
+    began = time.perf_counter()
+    answer = await client.get("/versions", params=dict(parameters))
+    took = time.perf_counter() - began
+    if answer.status_code != httpx.codes.OK or not answer.json()["items"]:
+        raise RuntimeError(f"{parameters}: {answer.status_code} {answer.text[:300]}")
+    return took
 
 
 def _report(few: Mapping[str, float], many: Mapping[str, float], count: int) -> Iterator[str]:

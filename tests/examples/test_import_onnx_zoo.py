@@ -40,14 +40,14 @@ async def listening(app: FastAPI, prefix: str = "") -> AsyncIterator[str]:
         await running
 
 
-async def run(*arguments: str) -> tuple[int | None, list[str], str]:
+async def run(*arguments: str, example: str = "import_onnx_zoo.py") -> tuple[int | None, list[str], str]:
     """Exit code, lines and what it complains of."""
     program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", str(EXAMPLES / "import_onnx_zoo.py"), *arguments),
+        *(sys.executable, "-I", str(EXAMPLES / example), *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(program.communicate(), 120)
+    out, err = await asyncio.wait_for(program.communicate(), 300)
     return program.returncode, out.decode().splitlines(), err.decode()
 
 

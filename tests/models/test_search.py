@@ -69,7 +69,7 @@ async def test_what_else_can_be_asked(service: Service) -> None:
     assert described["keyed_filters"]["metrics"]["written"] == "metrics.NAME[.DATASET[.SPLIT]]"
     exported = await service.client.get("/versions", headers={"Accept": "application/x-ndjson"})
     assert len(exported.text.splitlines()) == 1
-    for method in ("POST", "DELETE", "PUT"):
+    for method in ("PATCH", "DELETE", "PUT"):
         assert (await service.client.request(method, "/versions")).status_code == 405
     other = await service.client.get("/versions", headers={"X-Regesta-Workspace": "other"})
     assert other.json()["items"] == []

@@ -9,14 +9,17 @@ from regesta.http.handwritten import (
     no_parameters,
     problem_answers,
 )
+from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.router import ResourceOptions, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 
 __all__ = [
+    "LineResult",
     "Problem",
     "ProblemRoute",
     "ResourceOptions",
+    "answer_lines",
     "body_schema",
     "caller_of",
     "crud_router",

@@ -7,21 +7,18 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from regesta.change import Caller
 from regesta.declarations import Operation
-from regesta.errors import Duplicate, Invalid, Issue, Location, ProblemError, TooLarge, Unavailable
-from regesta.http.accept import Form
+from regesta.errors import Duplicate, Location, ProblemError, TooLarge, Unavailable
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, media_type_of, precondition_of
-from regesta.http.idempotency import idempotency_key_of
+from regesta.http.line_answers import NDJSON, LinesAnswer, failed_line, refuse_idempotency_key
 from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
-from regesta.http.problems import problem_body
 from regesta.operations import Operations, Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
@@ -31,7 +28,6 @@ from regesta.schemas import dumps, read_json
 
 T = TypeVar("T", bound=Document)
 
-NDJSON = (str(Form.NDJSON), "application/ndjson")
 # Lines that are written, and answered, together.
 CHUNK = 200
 
@@ -138,9 +134,7 @@ class Imports(Generic[T]):
         """One result for each line, written while the body is still read; what the lines say is never the status."""
         parameters = parse_parameters(request.scope["query_string"], self._allowed)
         precondition_of(request).check(None)
-        if idempotency_key_of(request) is not None:
-            said = "is not for imports, which are not kept: repeat one with ?on_conflict=skip"
-            raise Invalid.of([Issue(("header", "Idempotency-Key"), said, "not_for_imports")])
+        refuse_idempotency_key(request)
         media_type_of(request, *NDJSON)
         caller = await self._callers.of(request, Operation.IMPORT, scope, actor)
         parents = self._keys(request)
@@ -148,7 +142,8 @@ class Imports(Generic[T]):
             await self._operations.parent_value(caller, parents, live=True)
         on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
         dry = parameters.get("validate_only", False)
-        return _Answer(self, _Run(request, scope, actor, caller, parents, on_conflict, dry))
+        run = _Run(request, scope, actor, caller, parents, on_conflict, dry)
+        return LinesAnswer(lambda outbox: self.run(run, outbox))
 
     async def run(self, run: _Run, outbox: Outbox) -> None:
         """Read the body to its end and write its lines. Raises ClientDisconnect where it is cut."""
@@ -232,41 +227,6 @@ class Imports(Generic[T]):
         return None if value is None else self._operations.addresses.sent_key(dumps(value))
 
 
-class _Answer(Response):
-    """The results, as they come."""
-
-    def __init__(self, imports: Imports[Any], run: _Run) -> None:
-        self._imports = imports
-        self._run = run
-        self.status_code = 200
-        self.background = None
-        self.body = b""
-        self.media_type = Form.NDJSON
-        self.init_headers()
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI wants it
-        """Read, write and answer. Where the client goes away, what was acknowledged stays, and nothing half."""
-        begun = False
-
-        async def sending(data: bytes) -> None:
-            nonlocal begun
-            if not begun:
-                # Not before something was read: that tells a client that waits for it (100) to go on.
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                begun = True
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-
-        try:
-            async with Outbox(sending) as outbox:
-                await self._imports.run(self._run, outbox)
-        except ClientDisconnect:
-            return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
 def _failed(run: _Run, line: Line, error: ProblemError) -> dict[str, Any]:
     run.summary["failed"] += 1
-    instance = run.request.scope["path"]
-    problem = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
-    return {"line": line.number, "status": error.status, "problem": problem}
+    return failed_line(run.request, line, error)

@@ -1,0 +1,116 @@
+"""A body of lines, answered by lines while it is still read: constant memory, whatever the size."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from regesta.errors import Invalid, Issue, ProblemError, TooLarge
+from regesta.http.accept import Form
+from regesta.http.headers import media_type_of, precondition_of
+from regesta.http.idempotency import idempotency_key_of
+from regesta.http.lines import Line, Lines
+from regesta.http.outbox import Outbox
+from regesta.http.problems import problem_body
+from regesta.schemas import dumps, read_json
+
+NDJSON = (str(Form.NDJSON), "application/ndjson")
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """What became of a line: one of the outcomes that are counted, and what else is said of it."""
+
+    outcome: str
+    status: int
+    said: dict[str, Any]
+
+
+def answer_lines(
+    request: Request,
+    write: Callable[[Any], Awaitable[LineResult]],
+    outcomes: Sequence[str],
+    *,
+    limit: int,
+) -> Response:
+    """Call `write` with the JSON of each line of the body, one after the other, and answer a line for each.
+
+    What it raises as a problem is the answer of that line, and the others go on. The last line is the summary: how
+    often each of the `outcomes` came, and `failed`. `limit`: bytes of a line. Raises UnsupportedMedia where the body
+    is no NDJSON, PreconditionFailed, Invalid for an Idempotency-Key: what a line writes stands when it is answered.
+    """
+    media_type_of(request, *NDJSON)
+    precondition_of(request).check(None)
+    refuse_idempotency_key(request)
+    summary = dict.fromkeys((*outcomes, "failed"), 0)
+
+    async def one(line: Line) -> dict[str, Any]:
+        try:
+            if line.text is None:
+                raise TooLarge(f"a line may have at most {limit} bytes")
+            result = await write(read_json(line.text))
+        except ProblemError as error:
+            summary["failed"] += 1
+            return failed_line(request, line, error)
+        summary[result.outcome] += 1
+        return {"line": line.number, "status": result.status, **result.said}
+
+    async def run(outbox: Outbox) -> None:
+        lines = Lines(limit)
+        async for data in request.stream():
+            for line in lines.feed(data):
+                await outbox.put(dumps(await one(line)) + b"\n")
+        for line in lines.rest():
+            await outbox.put(dumps(await one(line)) + b"\n")
+        await outbox.put(dumps({"summary": summary}) + b"\n")
+
+    return LinesAnswer(run)
+
+
+def refuse_idempotency_key(request: Request) -> None:
+    """Raises Invalid: what a stream of lines answers is not kept."""
+    if idempotency_key_of(request) is not None:
+        said = "is not for imports, which are not kept: repeat one with ?on_conflict=skip"
+        raise Invalid.of([Issue(("header", "Idempotency-Key"), said, "not_for_imports")])
+
+
+def failed_line(request: Request, line: Line, error: ProblemError) -> dict[str, Any]:
+    """The answer of a line that a problem refused."""
+    instance = request.scope["path"]
+    problem = problem_body(error.status, error.code, error.title, error.detail, instance=instance, issues=error.issues)
+    return {"line": line.number, "status": error.status, "problem": problem}
+
+
+class LinesAnswer(Response):
+    """The results, as they come."""
+
+    def __init__(self, run: Callable[[Outbox], Awaitable[None]]) -> None:
+        self._run = run
+        self.status_code = 200
+        self.background = None
+        self.body = b""
+        self.media_type = Form.NDJSON
+        self.init_headers()
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI wants it
+        """Read, write and answer. Where the client goes away, what was acknowledged stays, and nothing half."""
+        begun = False
+
+        async def sending(data: bytes) -> None:
+            nonlocal begun
+            if not begun:
+                # Not before something was read: that tells a client that waits for it (100) to go on.
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                begun = True
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        try:
+            async with Outbox(sending) as outbox:
+                await self._run(outbox)
+        except ClientDisconnect:
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
