@@ -1,12 +1,11 @@
 """Versions of one model side by side, with what got better or worse."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, Field
 
 from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, caller_of
 from regesta.errors import Malformed, Unavailable
@@ -14,205 +13,13 @@ from regesta.http import problem_answers
 from regesta.operations import bounded
 from regesta.query import Parameter, parse_parameters
 from regesta.schemas import dumps
-from regesta_models.documents import Version
-from regesta_models.parts import LARGEST, Metric, Signature
+from regesta_models.comparison import Comparison, Direction, compare
+from regesta_models.parts import LARGEST
 
 PATH = "/models/{model}/versions:compare"
 FEWEST, MOST = 2, 10
 MOST_NAMES = 100
 TAGS: list[str | Enum] = ["versions"]
-
-# Words of metric names, between digits and signs, that tell which way is better. All others tell nothing.
-LOWER = frozenset(
-    {
-        *("loss", "error", "err", "wer", "cer", "mae", "mse", "rmse", "mape"),
-        *("perplexity", "ppl", "latency", "duration", "time", "seconds", "fpr", "fnr", "brier"),
-        *("ece", "hallucination", "toxicity", "flops", "macs", "cost", "memory", "nll"),
-    }
-)
-HIGHER = frozenset(
-    {
-        *("accuracy", "acc", "top", "f", "precision", "recall", "auc", "auroc", "auprc"),
-        *("roc", "ap", "map", "iou", "miou", "dice", "bleu", "rouge", "meteor"),
-        *("r", "mrr", "ndcg", "throughput", "score", "kappa", "mcc", "psnr", "ssim"),
-    }
-)
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(.*)", re.DOTALL)
-
-K = TypeVar("K", bound=Hashable)
-
-
-class Direction(StrEnum):
-    """Which values of a metric are better."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
-Verdict = Literal["better", "worse", "same", "changed", "added", "removed", "missing"]
-
-
-class ComparedMetric(BaseModel):
-    """One metric on one data set and split; of several measurements the last one counts."""
-
-    name: str
-    dataset: str | None
-    split: str | None
-    direction: Direction | None = Field(description="Which way is better; null where nothing tells.")
-    values: list[float | None] = Field(description="Of each version in order; null where it was not measured.")
-    verdicts: list[Verdict] = Field(description="Of each version after the first, compared with the first.")
-
-
-class ComparedParameter(BaseModel):
-    """One parameter."""
-
-    name: str
-    values: list[str | int | float | bool | None]
-    changed: bool
-
-
-class ComparedTag(BaseModel):
-    """One tag."""
-
-    key: str
-    values: list[str | None]
-    changed: bool
-
-
-class ComparedPackage(BaseModel):
-    """One package, by its normalized name."""
-
-    name: str
-    values: list[str | None] = Field(description="What is required of it: `==2.4.1`, empty for any; null: nothing.")
-    changed: bool
-
-
-class ComparedEnvironment(BaseModel):
-    """The environments."""
-
-    python: list[str | None]
-    packages: list[ComparedPackage]
-    changed: bool
-
-
-class ComparedSignature(BaseModel):
-    """The signatures."""
-
-    values: list[Signature | None]
-    changed: bool
-
-
-class ComparedSize(BaseModel):
-    """The sizes of all artifacts together."""
-
-    values: list[int] = Field(description="Bytes.")
-    verdicts: list[Verdict]
-
-
-class Comparison(BaseModel):
-    """Versions of one model side by side. Every list has one value for each version, in the order asked for."""
-
-    model: str
-    versions: list[int]
-    metrics: list[ComparedMetric]
-    params: list[ComparedParameter]
-    tags: list[ComparedTag]
-    signature: ComparedSignature
-    environment: ComparedEnvironment
-    size: ComparedSize
-
-
-def direction_of(name: str) -> Direction | None:
-    """Which way is better, by the words of a metric's name: `val_loss`, `top1`, `p95 latency`; None: nobody knows."""
-    words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
-    if words & LOWER:
-        return Direction.LOWER
-    return Direction.HIGHER if words & HIGHER else None
-
-
-def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction]) -> Comparison:
-    """The comparison; `said` goes before what names of metrics tell."""
-    measured = [_measured(version.metrics) for version in versions]
-    metrics = []
-    for name, dataset, split in _all(measured):
-        values = [found.get((name, dataset, split)) for found in measured]
-        direction = said.get(name, direction_of(name))
-        metrics.append(
-            ComparedMetric(
-                name=name, dataset=dataset, split=split, direction=direction, values=values,
-                verdicts=_verdicts(values, direction),
-            )
-        )  # fmt: skip
-    params = [version.params for version in versions]
-    tags = [{tag.key: tag.value for tag in version.tags} for version in versions]
-    sizes = [sum(file.size for file in version.artifacts) for version in versions]
-    signatures = [version.signature for version in versions]
-    return Comparison(
-        model=model,
-        versions=[version.number for version in versions],
-        metrics=metrics,
-        params=[
-            ComparedParameter(name=name, values=values, changed=changed) for name, values, changed in _rows(params)
-        ],
-        tags=[ComparedTag(key=key, values=values, changed=changed) for key, values, changed in _rows(tags)],
-        signature=ComparedSignature(values=signatures, changed=any(one != signatures[0] for one in signatures)),
-        environment=_environments(versions),
-        size=ComparedSize(values=sizes, verdicts=_verdicts(sizes, Direction.LOWER)),
-    )
-
-
-def _measured(metrics: Iterable[Metric]) -> dict[tuple[str, str | None, str | None], float]:
-    """The last value of each metric: of the latest step, of several of them the one that stands last."""
-    last: dict[tuple[str, str | None, str | None], Metric] = {}
-    for metric in metrics:
-        key = (metric.name, metric.dataset, metric.split)
-        if key not in last or (metric.step or 0) >= (last[key].step or 0):
-            last[key] = metric
-    return {key: metric.value for key, metric in last.items()}
-
-
-def _verdicts(values: Sequence[float | None], direction: Direction | None) -> list[Verdict]:
-    return [_verdict(values[0], value, direction) for value in values[1:]]
-
-
-def _verdict(before: float | None, after: float | None, direction: Direction | None) -> Verdict:
-    if before is None or after is None:
-        return "missing" if before is after else ("added" if before is None else "removed")
-    if before == after:
-        return "same"
-    if direction is None:
-        return "changed"
-    return "better" if (after > before) is (direction is Direction.HIGHER) else "worse"
-
-
-def _environments(versions: Sequence[Version]) -> ComparedEnvironment:
-    pythons = [version.environment.python if version.environment else None for version in versions]
-    required = [
-        dict(map(_required, version.environment.packages if version.environment else ())) for version in versions
-    ]
-    packages = [ComparedPackage(name=name, values=values, changed=changed) for name, values, changed in _rows(required)]
-    changed = any(package.changed for package in packages) or len(set(pythons)) > 1
-    return ComparedEnvironment(python=pythons, packages=packages, changed=changed)
-
-
-def _required(requirement: str) -> tuple[str, str]:
-    """The normalized name (PyPA) and the rest; what is no requirement stands for itself."""
-    found = _REQUIREMENT.fullmatch(requirement)
-    return (re.sub(r"[-_.]+", "-", found[1]).lower(), found[2].strip()) if found else (requirement, "")
-
-
-def _rows(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any], bool]]:
-    rows = []
-    for name in _all(found):
-        values = [each.get(name) for each in found]
-        # 1, 1.0 and true are three things.
-        rows.append((name, values, len({(type(value), value) for value in values}) > 1))
-    return rows
-
-
-def _all(found: Sequence[Mapping[K, Any]]) -> list[K]:
-    """Every key, in the order in which they are met first."""
-    return list(dict.fromkeys(key for each in found for key in each))
 
 
 class Comparisons:

@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 from tests.models.application import Service, at
 
-from regesta_models.compare import Direction, direction_of
+from regesta_models.comparison import Direction, direction_of
 
 PATH = "/models/resnet/versions:compare"
 

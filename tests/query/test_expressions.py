@@ -15,7 +15,8 @@ from pymongo import MongoClient
 from tests.query.documents import UNHURRIED, rules
 
 from regesta.errors import Invalid, Malformed
-from regesta.query.expressions import MAX_BYTES, MAX_DEPTH, MAX_TERMS
+from regesta.query.expressions import MAX_BYTES
+from regesta.query.syntax import MAX_DEPTH, MAX_TERMS
 
 RULES = rules()
 

@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 from regesta import DeclarationError, Entries, Resource
 from regesta.errors import Invalid, Malformed
-from regesta.query import QueryRules
+from regesta.query import QueryRules, described_keys
 from regesta.watch import matcher
 
 
@@ -63,7 +63,11 @@ NETS: list[dict[str, Any]] = [
         "sizes": {},
     },
     {"_id": 3, "tags": [], "scores": [], "params": {}},
-    {"_id": 4, "tags": [{"key": "other", "value": "vit"}], "params": {"depth": "deep"}},
+    {
+        "_id": 4,
+        "tags": [{"key": "other", "value": "vit"}, {"key": 'quo"te\\', "value": "1"}],
+        "params": {"depth": "deep"},
+    },
 ]
 MEANT: list[tuple[str, set[int]]] = [
     ("tags.family = vit", {1}),
@@ -76,6 +80,7 @@ MEANT: list[tuple[str, set[int]]] = [
     ("tags:family", {1, 2}),
     ("NOT tags:family", {3, 4}),
     ("tags:*", {1, 2, 4}),
+    (r'tags."quo\"te\\" = 1', {4}),
     ('tags."a.b-c" = "true"', {2}),
     ("tags.'a.b-c' = true", {2}),
     ('tags:"a.b-c"', {2}),
@@ -148,6 +153,7 @@ def test_one_entry_has_all_of_it() -> None:
         ('params."$where" = 1', "or '$' in front"),
         ('params:"$where"', "or '$' in front"),
         ('tags."" = 1', "a key has 1 to"),
+        (r'tags."a\n" = 1', "not before 'n'"),
         ('tags."a\0" = 1', "NUL"),
         ("params.flag > true", "params.flag cannot be compared by >"),
         ("sizes.w = 1.5", "sizes.w must be an integer"),
@@ -170,7 +176,7 @@ def test_what_cannot_be_parsed() -> None:
 def test_it_is_said() -> None:
     (shown,) = [found for found in RULES.openapi_parameters() if found["name"] == "filter"]
     assert "Of tags.KEY, scores.OF[.DATASET[.SPLIT]], params.KEY, sizes.KEY, tags.key." in shown["description"]
-    said = RULES.keyed_operators()
+    said = described_keys(RULES.filters)
     assert said["scores"] == {
         "written": "scores.OF[.DATASET[.SPLIT]]",
         "operators": ["eq", "ne", "gt", "gte", "lt", "lte", "exists"],

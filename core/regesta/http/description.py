@@ -13,7 +13,7 @@ from regesta.http.callers import Callers
 from regesta.http.headers import check_path, has_condition, is_wanted
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import Operations
-from regesta.query import MAX_SEARCH, parse_parameters
+from regesta.query import MAX_SEARCH, described_keys, parse_parameters
 from regesta.resource import Resource
 from regesta.schemas import dumps, json_schemas
 from regesta.schemas.parts import plain
@@ -97,7 +97,7 @@ def described(operations: Operations[Any]) -> dict[str, Any]:
         "operations": [operation for operation in Operation if operation in offered(operations)],
         "schemas": _schemas(operations),
         "filters": rules.operators(),
-        "keyed_filters": rules.keyed_operators(),
+        "keyed_filters": described_keys(rules.filters),
         "sorts": list(rules.sorts),
         "default_sort": rules.default_sort,
         "fields": list(rules.field_names),

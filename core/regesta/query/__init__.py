@@ -4,6 +4,7 @@ from .annotations import linked_to
 from .expansion import Expansion, expand_parameter
 from .facets import FacetQuery
 from .fields import QueryField
+from .keyed import described_keys
 from .listing import page_size_parameter, page_token_parameter, size_parameter
 from .paging import PageTokens, and_filters, keyset_filter, position
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
@@ -23,6 +24,7 @@ __all__ = [
     "WatchQuery",
     "and_filters",
     "check_prefix",
+    "described_keys",
     "expand_parameter",
     "flag",
     "keyset_filter",

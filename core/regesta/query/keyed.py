@@ -1,7 +1,7 @@
 """Values that are found by a key: `params.depth` of a mapping, `tags.family` of a list of entries with their keys."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,11 @@ def segments(path: str) -> list[str]:
 
 
 def _plain(segment: str) -> str:
-    return _ESCAPE.sub(r"\1", segment[1:-1]) if segment[0] in "\"'" else segment
+    if segment[0] not in "\"'":
+        return segment
+    if strange := re.search(r"(?<!\\)(?:\\\\)*\\([^\"'\\])", segment):
+        raise ValueError(f"in a key a backslash stands before quotes or another one, not before {strange[1]!r}")
+    return _ESCAPE.sub(r"\1", segment[1:-1])
 
 
 def lookup(known: Mapping[str, QueryField], path: str) -> tuple[QueryField, list[str]] | None:
@@ -87,13 +91,20 @@ def path_served(field: QueryField) -> str:
     return f"{field.stored}.{field.keyed.keys[0]}" if field.keyed.keys else f"{field.stored}."
 
 
-def compared(keyed: Keyed) -> frozenset[Operator]:
-    """What such values can be compared by."""
-    return frozenset(keyed.kind.operators if keyed.kind else TEXT.operators)
+def described_keys(fields: Iterable[QueryField]) -> dict[str, dict[str, Any]]:
+    """Each field whose values are found by keys: how that is written, what compares them, and their schema."""
+    return {
+        field.wire: {
+            "written": written(field),
+            "operators": [str(one) for one in IN_EXPRESSIONS if one in (field.keyed.kind or TEXT).operators],
+            "schema": _schema(field.keyed),
+        }
+        for field in fields
+        if field.keyed is not None
+    }
 
 
-def schema_of(keyed: Keyed) -> dict[str, Any]:
-    """The JSON Schema of one value."""
+def _schema(keyed: Keyed) -> dict[str, Any]:
     if keyed.kind:
         return dict(keyed.kind.schema)
     return {"anyOf": [dict(kind.schema) for kind in (TEXT, INTEGER_OR_NUMBER, BOOLEAN)]}

@@ -19,7 +19,7 @@ from .facets import PARAMETERS as FACET_PARAMETERS
 from .facets import USUAL, FacetQuery, countable, facet_parameters
 from .fields import Catalogue, QueryField, visible
 from .indexes import Serving, bound_paths, described, warn
-from .keyed import IN_EXPRESSIONS, compared, path_served, schema_of, written
+from .keyed import path_served
 from .listing import (
     MAX_SORT_KEYS,
     after_parameter,
@@ -176,18 +176,6 @@ class QueryRules:
             }
             for field in self.filters
             if field.kind is not None
-        }
-
-    def keyed_operators(self) -> dict[str, dict[str, Any]]:
-        """Each field whose values are found by keys: how that is written, what compares them, and their schema."""
-        return {
-            field.wire: {
-                "written": written(field),
-                "operators": [str(operator) for operator in IN_EXPRESSIONS if operator in compared(field.keyed)],
-                "schema": schema_of(field.keyed),
-            }
-            for field in self.filters
-            if field.keyed is not None
         }
 
     def _matching(self, values: Mapping[str, Any]) -> dict[str, Any]:
