@@ -57,14 +57,15 @@ async def _keep_latest(changes: Sequence[Change[Any]], session: Any) -> None:
 
     Two versions that are created together are numbered one after the other, by one document that both write.
     """
-    newest: dict[Any, int] = {}
+    newest: dict[tuple[str, Any], int] = {}
     for change in changes:
         if change.action is Action.CREATE and change.after is not None:
-            newest[change.after.model_id] = max(newest.get(change.after.model_id, 0), change.after.number)
+            model = (change.after.workspace, change.after.model_id)
+            newest[model] = max(newest.get(model, 0), change.after.number)
     collection = collection_of(Version)
-    for model_id, number in newest.items():
+    for (workspace, model_id), number in newest.items():
         if number > 1:
-            older = {"model_id": model_id, "latest": True, "number": {"$lt": number}}
+            older = {"workspace": workspace, "model_id": model_id, "latest": True, "number": {"$lt": number}}
             await collection.update_many(older, {"$set": {"latest": False}}, session=session)
     gone = [change.before for change in changes if change.action is Action.DELETE and not change.cascaded]
     for version in gone:

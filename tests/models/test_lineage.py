@@ -8,6 +8,9 @@ import pytest
 from tests.models.application import MERGE_PATCH, Service, at
 
 import regesta_models.lineage
+from regesta import Action, Caller, Change
+from regesta_models import Model
+from regesta_models.search import keep_found
 
 
 def parents(*named: tuple[str, int], datasets: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -116,6 +119,20 @@ async def test_two_changes_do_not_close_a_cycle_together(service: Service) -> No
 
         answers = await asyncio.gather(patch(left, right), patch(right, left))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_lineages_follow_a_new_name(service: Service) -> None:
+    """Whatever renames a model: the hook sees the change. That versions copy the name is the core's."""
+    await family(service)
+    before = await Model.find_one(Model.name == "base")
+    assert before is not None
+    after = before.model_copy(update={"name": "root"})
+    change = Change(Action.UPDATE, "models", Model, "base", before, after, Caller())
+    await keep_found([change], None)
+    found = await graph(service, "tuned", 1, direction="up")
+    assert nodes(found) == {"tuned/1": 0, "dataset:imagenet": -1, "root/1": -1, "dataset:web": -2}
+    merged = (await service.client.get("/models/merged/versions/1")).json()
+    assert [parent["model"] for parent in merged["lineage"]["parents"]] == ["tuned", "root", "gone"]
 
 
 async def test_within_one_import(service: Service) -> None:

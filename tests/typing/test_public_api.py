@@ -16,6 +16,7 @@ from regesta import (
     AuditEvent,
     Caller,
     Change,
+    Entries,
     Hooks,
     Immutable,
     Invalid,
@@ -30,6 +31,7 @@ from regesta import (
     caller_of,
     crud_router,
     hookimpl,
+    reads_when,
 )
 
 PACKAGES = (
@@ -47,6 +49,28 @@ class Shelf(Document):
     """A document for the checks below."""
 
     name: Annotated[str, Immutable]
+
+
+class Label(Document):
+    """A document whose entries are found by keys."""
+
+    marked: Annotated[list[Shelf], Entries(key="name", value="name", qualifiers=("name",))]
+
+
+def names_changed(change: Change[Any]) -> bool:
+    """For which changes the hook below reads."""
+    return change.after is not None
+
+
+class LabelRules:
+    """A plugin whose hook says when it reads: it stays the function it was."""
+
+    @hookimpl
+    @reads_when(names_changed)
+    async def validate_change(self, change: Change[Label]) -> None:
+        """Read a field through the change."""
+        if change.after is not None:
+            assert_type(change.after, Label)
 
 
 class ShelfRules:
