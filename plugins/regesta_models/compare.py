@@ -29,7 +29,7 @@ class Comparisons:
         self._versions = registry["versions"]
 
     async def compare(
-        self, caller: Caller, model: str, numbers: Sequence[int], said: Mapping[str, Direction]
+        self, caller: Caller, model: str, numbers: Sequence[int], said: Mapping[str, Direction | None]
     ) -> Comparison:
         """All of them, as they are at one moment. Raises NotFound that names the missing ones, Unavailable."""
         versions = self._versions
@@ -62,11 +62,15 @@ def _names(text: str) -> list[str]:
 
 
 def _better(way: str) -> Parameter:
-    said = f"Names of metrics, separated by commas, of which {way} values are better, whatever their names tell."
+    said = (
+        f"Names of metrics, separated by commas, of which {way} values are better, whatever their names tell; "
+        "named by `higher` and `lower`, a metric has changed and no more."
+    )
     return Parameter(_names, {"type": "string", "pattern": "^[^,\\u0000]+(?:,[^,\\u0000]+){0,99}$"}, said)
 
 
-_PATTERN = rf"^[1-9][0-9]{{0,17}}(?:,[1-9][0-9]{{0,17}}){{{FEWEST - 1},{MOST - 1}}}$"
+_TWICE = r"(?!(?:.*,)?([^,]+),(?:.*,)?\1(?:,|$))"
+_PATTERN = rf"^{_TWICE}[1-9][0-9]{{0,17}}(?:,[1-9][0-9]{{0,17}}){{{FEWEST - 1},{MOST - 1}}}$"
 PARAMETERS: dict[str, Parameter] = {
     "versions": Parameter(
         _numbers,
@@ -107,9 +111,9 @@ def compare_router(registry: Registry) -> APIRouter:
         if "versions" not in asked:
             raise Invalid.of([Issue(("query", "versions"), "is required", "missing")])
         higher, lower = asked.get("higher", ()), asked.get("lower", ())
-        if both := set(higher) & set(lower):
-            raise Invalid.of([Issue(("query", "lower"), f"names {min(both)!r} as `higher` does")])
-        said = dict.fromkeys(higher, Direction.HIGHER) | dict.fromkeys(lower, Direction.LOWER)
+        said: dict[str, Direction | None] = dict.fromkeys(higher, Direction.HIGHER)
+        # What is named by both tells nothing.
+        said |= {name: None if name in said else Direction.LOWER for name in lower}
         found = await comparisons.compare(caller, model, asked["versions"], said)
         return Response(dumps(found.model_dump(mode="json")), media_type="application/json")
 

@@ -118,13 +118,13 @@ def direction_of(name: str) -> Direction | None:
     return Direction.HIGHER if words & HIGHER else None
 
 
-def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction]) -> Comparison:
+def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> Comparison:
     """The comparison; `said` goes before what names of metrics tell."""
     measured = [_measured(version.metrics) for version in versions]
     metrics = []
     for name, dataset, split in _all(measured):
         values = [found.get((name, dataset, split)) for found in measured]
-        direction = said.get(name, direction_of(name))
+        direction = said[name] if name in said else direction_of(name)
         metrics.append(
             ComparedMetric(
                 name=name, dataset=dataset, split=split, direction=direction, values=values,
