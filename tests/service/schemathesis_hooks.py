@@ -26,8 +26,11 @@ WORKSPACE = "X-Regesta-Workspace"
 EXPRESSIONS = {
     "/api/v1/models": "name:* AND NOT task = none*",
     "/api/v1/models/{model}/versions": "number >= 1 OR status = ready",
+    "/api/v1/versions": 'metrics.top1 > 85 AND tags.family = "vit"',
     "/api/v1/audit-events": 'action = create OR time > "2026-01-01T00:00:00Z"',
 }
+
+schemathesis.serializer.alias(NDJSON, "application/octet-stream")
 
 _numbers = itertools.count(1)
 _names: set[str] = set()

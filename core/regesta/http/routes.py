@@ -81,9 +81,9 @@ class ResourceRoute(ProblemRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """FastAPI's answer; a request that is this route's is remembered for `ResourceRouter.handle`."""
-        if self.literal not in scope["path"] or (self.suffix and not _ends_with(scope, (self.suffix,))):
+        if self.literal not in scope["path"] or (self.suffix and not ends_with(scope, (self.suffix,))):
             return Match.NONE, {}
-        if self.suffixes_of_others and _ends_with(scope, self.suffixes_of_others):
+        if self.suffixes_of_others and ends_with(scope, self.suffixes_of_others):
             return Match.NONE, {}
         match, child_scope = super().matches(scope)
         if match is Match.FULL:
@@ -154,7 +154,7 @@ class _BodyForEndpoint(Request):
         return b""
 
 
-def _ends_with(scope: Scope, suffixes: tuple[str, ...]) -> bool:
+def ends_with(scope: Scope, suffixes: tuple[str, ...]) -> bool:
     """Whether the path ends so as it was sent; servers need not tell that."""
     if not scope["path"].endswith(suffixes):
         return False

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from regesta.errors import MethodNotAllowed, NotFound, ProblemError
 from regesta.http import problem_response
 from regesta.http.problems import from_http_exception, from_validation
+from regesta.http.routes import ends_with
 from regesta.store import unavailable
 
 
@@ -34,19 +35,21 @@ def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for these
     path = request.scope["path"]
     if error.status_code == MethodNotAllowed.status:
-        allowed = {"Allow": ", ".join(sorted(_methods_at(request.app, path)))}
+        allowed = {"Allow": ", ".join(sorted(_methods_at(request)))}
         return problem_response(MethodNotAllowed(f"{request.method} is not offered here", headers=allowed), path)
     if error.status_code == NotFound.status and request.scope.get("route") is None:
         return problem_response(NotFound("there is nothing at this path"), path)
     return from_http_exception(error, path)
 
 
-def _methods_at(app: FastAPI, path: str) -> set[str]:
+def _methods_at(request: Request) -> set[str]:
     """RFC 9110 wants all of them; the router knows only those of the first route that fits."""
     found: set[str] = set()
-    for route in routes_of(app):
+    for route in routes_of(request.app):
         pattern = getattr(route, "path_regex", None)
-        if pattern is not None and pattern.match(path):
+        # `/books/{book}` does not stand for `/books/1:history`.
+        others = getattr(getattr(route, "original_route", route), "suffixes_of_others", ())
+        if pattern is not None and pattern.match(request.scope["path"]) and not ends_with(request.scope, others):
             found |= set(getattr(route, "methods", None) or ())
     return found
 
