@@ -9,6 +9,7 @@ from tests.models.application import MERGE_PATCH, Service, at
 
 import regesta_models.lineage
 from regesta import Action, Caller, Change
+from regesta.service.problems import add_problem_handlers
 from regesta_models import Model
 from regesta_models.search import keep_found
 
@@ -133,6 +134,14 @@ async def test_lineages_follow_a_new_name(service: Service) -> None:
     assert nodes(found) == {"tuned/1": 0, "dataset:imagenet": -1, "root/1": -1, "dataset:web": -2}
     merged = (await service.client.get("/models/merged/versions/1")).json()
     assert [parent["model"] for parent in merged["lineage"]["parents"]] == ["tuned", "root", "gone"]
+
+
+async def test_other_methods_of_the_route(service: Service) -> None:
+    add_problem_handlers(service.app)
+    answer = await service.client.request("BREW", "/models/base/versions/1:lineage")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    escaped = await service.client.request("BREW", "/models/base/versions/1%3Alineage")
+    assert escaped.headers["allow"] == "DELETE, GET, HEAD, PATCH, PUT"
 
 
 async def test_within_one_import(service: Service) -> None:
