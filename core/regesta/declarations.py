@@ -73,7 +73,8 @@ class Parent:
     that the server fills with 1, 2, 3, ... per parent: never given twice, without gaps where the store has
     transactions. `copies` names fields of the child that the server fills from fields of the parent, and keeps so:
     what a list over all parents filters by (`{"model": "name"}`). Deleting a parent that has
-    children is refused with 409 unless the client asks with `?cascade=true`.
+    children is refused with 409 unless the client asks with `?cascade=true`. Children that are `owned` are part
+    of their parent and go with it unasked.
     """
 
     resource: "Resource[Any]"
@@ -81,6 +82,7 @@ class Parent:
     stores: str = "id"
     sequence: str = ""
     copies: Mapping[str, str] = default(default_factory=dict)
+    owned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,8 @@
 """The model registry, as a plugin: models, their numbered versions, and aliases that move between versions."""
 
+from regesta_models.aliases import Aliases
+from regesta_models.cards import ModelCard, VersionCard
+from regesta_models.deployments import Deployment
 from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
 from regesta_models.parts import (
     Artifact,
@@ -15,12 +18,16 @@ from regesta_models.parts import (
     VersionReference,
 )
 from regesta_models.plugin import all_versions, models, record_changes, register_resources, register_routers, versions
+from regesta_models.promotions import Approval, Override, Promotion, PromotionPolicy
 from regesta_models.rules import prepare_change, validate_change
 from regesta_models.search import FoundVersion
 
 __all__ = [
+    "Aliases",
+    "Approval",
     "Artifact",
     "Code",
+    "Deployment",
     "Deprecation",
     "Environment",
     "FoundVersion",
@@ -28,6 +35,10 @@ __all__ = [
     "Lineage",
     "Metric",
     "Model",
+    "ModelCard",
+    "Override",
+    "Promotion",
+    "PromotionPolicy",
     "Registered",
     "Run",
     "Signature",
@@ -35,6 +46,7 @@ __all__ = [
     "Tag",
     "Tensor",
     "Version",
+    "VersionCard",
     "VersionReference",
     "VersionStatus",
     "all_versions",

@@ -4,20 +4,34 @@ An alias lives on the version it names. Moving it writes the old and the new ver
 always stands for exactly one; a version that is being deleted is the same document, so one of the two waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Stored, Unit, caller_of
 from regesta.errors import Conflict, Malformed, PreconditionFailed, TooLarge, Unavailable, UnsupportedMedia
-from regesta.http import body_schema, document_answer, document_response, json_body, no_parameters, problem_answers
+from regesta.http import (
+    VALIDATE_ONLY_PARAMETER,
+    body_schema,
+    document_answer,
+    document_response,
+    json_body,
+    no_parameters,
+    only_validates,
+    problem_answers,
+)
 from regesta.schemas import dumps
 from regesta_models.constraints import AliasName
-from regesta_models.documents import Version
+from regesta_models.documents import MOST_ALIASES, Version
+from regesta_models.judging import origin
 from regesta_models.parts import LARGEST
+from regesta_models.promotions import Override, Promotion
+
+R = TypeVar("R")
 
 JSON = "application/json"
 LARGEST_BODY = 4096  # bytes
@@ -37,12 +51,43 @@ class AliasTarget(BaseModel):
     version: Annotated[int, Field(ge=1, le=LARGEST)] = Field(description="The number of a version of the model.")
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An alias on its way to a version, or to none."""
+
+    model: str
+    alias: str
+    number: int | None
+    override: Override | None = None
+    rolls_back: int | None = None
+    returns_to: int | None = None
+    reason: str = ""
+
+    def promotion(self, previous: int | None) -> Promotion:
+        """What is written down of it; the server fills in the rest."""
+        built: Promotion = Promotion.model_construct(
+            alias=self.alias,
+            version=self.number,
+            previous=previous,
+            override=self.override,
+            rolls_back=self.rolls_back,
+            returns_to=self.returns_to,
+            reason=self.reason,
+        )
+        return built
+
+
 class Aliases:
-    """Reads and moves the aliases of every model."""
+    """Reads and moves the aliases of every model.
+
+    Each move is written down as a promotion, which the gates of the alias judge, in the same transaction. With
+    `validate_only` nothing of it stands; `unit` joins a unit of work that `Registry.run` opened.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._versions = registry["versions"]
+        self._promotions = registry["promotions"]
 
     async def get(self, caller: Caller, model: str, alias: str) -> Stored[Version]:
         """The version that an alias stands for. Raises NotFound, Unavailable."""
@@ -51,34 +96,121 @@ class Aliases:
             raise no_alias(alias)
         return found
 
-    async def set(self, caller: Caller, model: str, alias: str, number: int) -> tuple[Stored[Version], bool]:
+    async def set(
+        self,
+        caller: Caller,
+        model: str,
+        alias: str,
+        number: int,
+        *,
+        override: Override | None = None,
+        validate_only: bool = False,
+        unit: Unit | None = None,
+    ) -> tuple[Stored[Version], bool]:
         """Let an alias stand for a version; that version, and whether the alias is new.
 
-        Raises NotFound, Unavailable.
+        Raises NotFound, Conflict with each gate that is not met, Invalid, Unavailable.
         """
 
         async def work(unit: Unit) -> tuple[Stored[Version], bool]:
-            # Looked for before anything is written: the memory store undoes nothing.
+            back = await self._way_back(unit, caller, model, alias, number)
+            return await self._move(unit, caller, Move(model, alias, number, override, returns_to=back))
+
+        return await self._in(unit, work, caller, model, validate_only=validate_only)
+
+    async def rollback(
+        self,
+        caller: Caller,
+        model: str,
+        alias: str,
+        *,
+        reason: str = "",
+        validate_only: bool = False,
+        unit: Unit | None = None,
+    ) -> Stored[Version]:
+        """Let an alias stand where it stood before, and once more: where it stood before that. Gates are not asked.
+
+        Raises NotFound, Conflict where there is no way back or the version is gone, Unavailable.
+        """
+
+        async def work(unit: Unit) -> Stored[Version]:
+            last = await self._newest(unit, caller, model, alias)
+            if last is None:
+                raise no_alias(alias)
+            target = await origin(last, unit.session)
+            if target is None:
+                raise Conflict(f"alias {alias!r} stood for no other version before", code="NOTHING_TO_ROLL_BACK")
+            number, back = target
             if await self._versions.find(caller, (model, str(number)), unit.session) is None:
-                raise NotFound(f"there is no version '{number}'")
-            holder = await self._holder(caller, model, alias, unit)
-            if holder not in (None, number):
-                await self._versions.update(caller, (model, str(holder)), _without(alias), unit=unit)
-            written = await self._versions.update(caller, (model, str(number)), _with(alias), unit=unit)
-            return written, holder is None
+                raise Conflict(f"version {number}, which {alias!r} stood for before, is gone", code="VERSION_GONE")
+            move = Move(model, alias, number, rolls_back=last.number, returns_to=back, reason=reason)
+            written, _ = await self._move(unit, caller, move)
+            return written
 
-        return await self._registry.run("versions", work, meets=(str(caller.scope), model))
+        return await self._in(unit, work, caller, model, validate_only=validate_only)
 
-    async def delete(self, caller: Caller, model: str, alias: str) -> None:
+    async def delete(self, caller: Caller, model: str, alias: str, *, unit: Unit | None = None) -> None:
         """Take an alias away. Raises NotFound, Unavailable."""
 
         async def work(unit: Unit) -> None:
             holder = await self._holder(caller, model, alias, unit)
             if holder is None:
                 raise no_alias(alias)
+            back = await self._way_back(unit, caller, model, alias, None)
+            move = Move(model, alias, None, returns_to=back)
+            await self._promotions.create(caller, (model,), lambda: move.promotion(holder), unit)
             await self._versions.update(caller, (model, str(holder)), _without(alias), unit=unit)
 
-        await self._registry.run("versions", work, meets=(str(caller.scope), model))
+        await self._in(unit, work, caller, model, validate_only=False)
+
+    async def _move(self, unit: Unit, caller: Caller, move: Move) -> tuple[Stored[Version], bool]:
+        # Looked for and judged before anything is written: the memory store undoes nothing.
+        keys = (move.model, str(move.number))
+        raw = await self._versions.find(caller, keys, unit.session)
+        if raw is None:
+            raise NotFound(f"there is no version '{move.number}'")
+        holder = await self._holder(caller, move.model, move.alias, unit)
+        if holder == move.number:
+            return self._versions.stored(raw), False
+        if len(raw["aliases"]) >= MOST_ALIASES:
+            raise Invalid("aliases", f"must be at most {MOST_ALIASES} of one version", type="too_long")
+        await self._promotions.create(caller, (move.model,), lambda: move.promotion(holder), unit)
+        if unit.read_only:
+            return self._versions.stored({**raw, "aliases": [*raw["aliases"], move.alias]}), holder is None
+        if holder is not None:
+            await self._versions.update(caller, (move.model, str(holder)), _without(move.alias), unit=unit)
+        return await self._versions.update(caller, keys, _with(move.alias), unit=unit), holder is None
+
+    async def _newest(self, unit: Unit, caller: Caller, model: str, alias: str) -> Promotion | None:
+        found = await self._promotions.find_where(
+            caller, (model,), {"alias": alias}, sort=[("number", -1)], session=unit.session
+        )
+        return None if found is None else found.document
+
+    async def _way_back(self, unit: Unit, caller: Caller, model: str, alias: str, number: int | None) -> int | None:
+        """Which promotion a rollback of a move from here to a version will go back to."""
+        last = await self._newest(unit, caller, model, alias)
+        if last is not None and last.version is None and last.returns_to is not None:
+            # It was taken away, which is no place to go back to.
+            wanted = {"alias": alias, "number": last.returns_to}
+            found = await self._promotions.find_where(caller, (model,), wanted, session=unit.session)
+            last = None if found is None else found.document
+        if last is None or last.version is None:
+            return None
+        return last.number if last.version != number else last.returns_to
+
+    async def _in(
+        self,
+        unit: Unit | None,
+        work: Callable[[Unit], Awaitable[R]],
+        caller: Caller,
+        model: str,
+        *,
+        validate_only: bool,
+    ) -> R:
+        if unit is not None:
+            return await work(unit)
+        return await self._versions.run(work, (str(caller.scope), model), validate_only=validate_only)
 
     async def list(self, caller: Caller, model: str) -> dict[str, int]:
         """The number of the version that each alias stands for, all at one moment. Raises NotFound, Unavailable."""
@@ -156,19 +288,19 @@ def alias_router(registry: Registry) -> APIRouter:
         summary="Let an alias stand for a version",
         tags=TAGS,
         responses={
-            200: document_answer(Version, "The alias stands for this version, as it did before or moved from another"),
+            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
             201: document_answer(Version, "The alias is new and stands for this version"),
             **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
         },
-        openapi_extra=body_schema(AliasTarget),
+        openapi_extra={**body_schema(AliasTarget), "parameters": [VALIDATE_ONLY_PARAMETER]},
     )
     async def set_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("set_alias")]
     ) -> Response:
-        no_parameters(request)
+        dry = only_validates(request)
         target = await json_body(request, AliasTarget, limit=LARGEST_BODY)
-        stored, new = await aliases.set(caller, model, alias, target.version)
-        return document_response(request, stored, 201 if new else 200)
+        stored, new = await aliases.set(caller, model, alias, target.version, validate_only=dry)
+        return moved_response(request, stored, new=new, dry=dry)
 
     @router.delete(
         ONE,
@@ -190,6 +322,13 @@ def alias_router(registry: Registry) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def moved_response(request: Request, stored: Stored[Version], *, new: bool = False, dry: bool = False) -> Response:
+    """The version that an alias stands for now; without its ETag where it only would."""
+    if dry:
+        return Response(dumps(stored.codec.wire(stored.raw)), media_type=JSON)
+    return document_response(request, stored, 201 if new else 200)
 
 
 def no_alias(alias: str) -> NotFound:

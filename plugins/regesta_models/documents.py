@@ -32,7 +32,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Registered(Workspaced):
+class Entry(Workspaced):
+    """A document of the model registry."""
+
+
+class Registered(Entry):
     """What models and versions have in common."""
 
     description: Annotated[str, Field(max_length=10_000)] = ""
@@ -149,6 +153,9 @@ class Version(Registered):
     model: Annotated[str, ReadOnly, WriteOnly] = ""
     latest: Annotated[bool, ReadOnly, WriteOnly] = True
     reference: Annotated[VersionReference | None, ReadOnly, WriteOnly] = None
+    created_by: Annotated[str, ReadOnly] = Field(
+        default="", description="The subject of who created it; empty where nobody knows."
+    )
 
     class Settings:
         """How Beanie keeps them."""

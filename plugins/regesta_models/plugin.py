@@ -5,13 +5,18 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from regesta import Change, Parent, Registry, Resource, hookimpl
+from regesta import READS, Change, Operation, Parent, Registry, Resource, hookimpl
 from regesta.workspaces import workspace_scope
 from regesta_models.aliases import alias_router
+from regesta_models.card_routes import card_router
+from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.compare import compare_router
+from regesta_models.deployments import Deployment
 from regesta_models.documents import Model, Registered, Version
 from regesta_models.imports import import_router
 from regesta_models.lineage import lineage_router
+from regesta_models.promotion_routes import promotion_router
+from regesta_models.promotions import Approval, Promotion, PromotionPolicy
 from regesta_models.search import found_versions, keep_found
 
 models: Resource[Model] = Resource(
@@ -43,12 +48,85 @@ versions: Resource[Version] = Resource(
 )
 
 all_versions = found_versions(models)
+policies: Resource[PromotionPolicy] = Resource(
+    PromotionPolicy,
+    name="promotion-policies",
+    key="name",
+    scope=workspace_scope,
+    filters=["name", "alias", "model"],
+    sorts=["name"],
+)
+
+promotions: Resource[Promotion] = Resource(
+    Promotion,
+    name="promotions",
+    key="number",
+    parent=Parent(resource=models, field="model_id", sequence="number", owned=True),
+    scope=workspace_scope,
+    operations=READS,
+    filters=["number", "alias", "version", "previous", "by", "at", "rolls_back"],
+    sorts=["number"],
+    default_sort="-number",
+)
+
+approvals: Resource[Approval] = Resource(
+    Approval,
+    name="approvals",
+    parent=Parent(resource=versions, field="version_id", owned=True),
+    scope=workspace_scope,
+    operations=READS | {Operation.CREATE, Operation.DELETE},
+    filters=["by", "at"],
+    sorts=["at"],
+)
+
+# Without routes of their own: see card_routes.
+model_cards: Resource[ModelCard] = Resource(
+    ModelCard,
+    name="model-cards",
+    key="name",
+    parent=Parent(resource=models, field="model_id", owned=True),
+    scope=workspace_scope,
+    operations=(),
+)
+
+version_cards: Resource[VersionCard] = Resource(
+    VersionCard,
+    name="version-cards",
+    key="name",
+    parent=Parent(resource=versions, field="version_id", owned=True),
+    scope=workspace_scope,
+    operations=(),
+)
+
+deployments: Resource[Deployment] = Resource(
+    Deployment,
+    name="deployments",
+    key="name",
+    parent=Parent(resource=versions, field="version_id"),
+    scope=workspace_scope,
+    filters=["name", "environment", "endpoint", "by", "since"],
+    sorts=["name", "since"],
+)
+
+# The same documents, of all versions.
+all_deployments: Resource[Deployment] = Resource(
+    Deployment,
+    name="all-deployments",
+    path="deployments",
+    key="name",  # as below a version, for one schema; unique only there, so nothing is sorted by it
+    scope=workspace_scope,
+    operations=(Operation.LIST, Operation.EXPORT, Operation.FACETS),
+    filters=["name", "environment", "endpoint", "model", "version", "by", "since"],
+    sorts=["since", "model", "environment"],
+    default_sort="-since",
+)
 
 
 @hookimpl
 def register_resources() -> list[Resource[Any]]:
-    """`models`, `models/{model}/versions`, and `versions` of all of them."""
-    return [models, versions, all_versions]
+    """`models`, their versions, and what belongs to either; `versions` and `deployments` of all of them."""
+    promotion = [policies, promotions, approvals]
+    return [models, versions, all_versions, *promotion, model_cards, version_cards, deployments, all_deployments]
 
 
 @hookimpl
@@ -59,6 +137,6 @@ async def record_changes(changes: Sequence[Change[Registered]], session: Any) ->
 
 @hookimpl
 def register_routers(registry: Registry) -> list[APIRouter]:
-    """`models/{model}/aliases`, `versions:compare`, `versions/{version}:lineage`, `POST /versions`."""
-    routers = (alias_router, compare_router, lineage_router, import_router)
+    """Aliases and cards, `versions:compare`, `versions/{version}:lineage`, `POST /versions`."""
+    routers = (promotion_router, alias_router, card_router, compare_router, lineage_router, import_router)
     return [router(registry) for router in routers]

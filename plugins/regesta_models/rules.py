@@ -1,39 +1,85 @@
-"""The rules that models and versions keep, as hooks."""
+"""The rules that the documents of the registry keep, as hooks."""
+
+from typing import Any
 
 from regesta import Action, Change, Conflict, hookimpl, reads_when
-from regesta_models.documents import Registered, Version, VersionStatus
+from regesta_models import judging
+from regesta_models.cards import Card
+from regesta_models.deployments import Deployment, prepare_deployment
+from regesta_models.documents import Entry, Registered, Version, VersionStatus
 from regesta_models.lineage import check_lineage, names_parents
 from regesta_models.parts import VersionReference
+from regesta_models.promotions import Approval, Promotion, PromotionPolicy
 
 _TIME_OF_CHANGE = {"updated_at", "revision_id"}
 _SEALED = ("source", "artifacts", "params", "signature")
 
 
-@hookimpl
-def prepare_change(change: Change[Registered]) -> None:
-    """Every change is a later `updated_at`; a write that changes nothing is none."""
-    before, after = change.before, change.after
-    if after is not None and (before is None or _content(before) != _content(after)):
-        after.updated_at = change.time
-        if change.action is Action.CREATE:
-            after.created_at = change.time
-            if isinstance(after, Version):
-                after.reference = VersionReference(model=after.model, version=after.number)
+def _never(_: Change[Any]) -> bool:
+    """What it looks for are documents of other resources, which no batch of this one holds back."""
+    return False
 
 
 @hookimpl
-@reads_when(names_parents)
-async def validate_change(change: Change[Registered]) -> None:
+@reads_when(_never)
+async def prepare_change(change: Change[Entry]) -> None:
+    """Every change is a later `updated_at`; a write that changes nothing is none. Who did it is what the server knows.
+
+    Raises Conflict, Invalid.
+    """
+    after: Any = change.after
+    asked: Any = change
+    if isinstance(after, Registered | PromotionPolicy):
+        _stamp(change, after)
+    match after:
+        case Card() if change.before is None or _content(change.before) != _content(after):
+            after.updated_at, after.updated_by = change.time, change.actor.subject
+        case Promotion():
+            await judging.judge(asked)
+        case Approval():
+            await judging.prepare_approval(asked)
+        case PromotionPolicy():
+            await judging.prepare_policy(asked)
+        case Deployment():
+            await prepare_deployment(asked)
+
+
+def _looks_around(change: Change[Entry]) -> bool:
+    asked: Any = change
+    return names_parents(asked) or bool(judging.moved_aliases(asked))
+
+
+@hookimpl
+@reads_when(_looks_around)
+async def validate_change(change: Change[Entry]) -> None:
     """What stands, stays: protected documents, versions that an alias names, what a ready version is made of.
 
-    Nor is a version made from itself. Raises Conflict.
+    Nor is a version made from itself, or an alias put on it without a promotion. Raises Conflict, Forbidden.
     """
-    if change.action is Action.DELETE and change.before is not None:
-        _check_deletion(change.before, cascaded=change.cascaded)
-    elif isinstance(change.before, Version) and isinstance(change.after, Version):
-        _check_status(change.before, change.after)
-    if names_parents(change):
-        await check_lineage(change)
+    before, after = change.before, change.after
+    asked: Any = change
+    if isinstance(before, Approval):
+        judging.check_withdrawal(asked)
+    elif change.action is Action.DELETE and isinstance(before, Registered):
+        _check_deletion(before, cascaded=change.cascaded)
+    elif isinstance(before, Version) and isinstance(after, Version):
+        _check_status(before, after)
+    if names_parents(asked):
+        await check_lineage(asked)
+    if moved := judging.moved_aliases(asked):
+        await judging.check_recorded(asked, moved)
+
+
+def _stamp(change: Change[Entry], after: Registered | PromotionPolicy) -> None:
+    if change.before is not None and _content(change.before) == _content(after):
+        return
+    after.updated_at = change.time
+    if change.action is not Action.CREATE:
+        return
+    after.created_at = change.time
+    if isinstance(after, Version):
+        after.created_by = "" if change.actor.method == judging.ANONYMOUS else change.actor.subject
+        after.reference = VersionReference(model=after.model, version=after.number)
 
 
 def _check_deletion(document: Registered, *, cascaded: bool) -> None:
@@ -66,6 +112,6 @@ def _part(version: Version, name: str) -> str:
     return part
 
 
-def _content(document: Registered) -> str:
+def _content(document: Entry) -> str:
     content: str = document.model_dump_json(exclude=_TIME_OF_CHANGE, warnings=False)
     return content

@@ -16,8 +16,12 @@ from regesta.http import (
     document_response,
     json_body,
     no_parameters,
+    only_validates,
+    precondition_of,
+    preferred,
     problem_answers,
     registry_router,
+    text_body,
 )
 
 
@@ -57,6 +61,16 @@ def application() -> FastAPI:
     async def wish(request: Request) -> Response:
         wished = await json_body(request, Wish, limit=100)
         return Response(wished.model_dump_json())
+
+    @router.put("/notes")
+    async def note(request: Request) -> dict[str, Any]:
+        dry, condition = only_validates(request), precondition_of(request)
+        text = await text_body(request, "text/markdown", "text/plain", limit=10)
+        return {"dry": dry, "text": text, "if_match": sorted(condition.if_match)}
+
+    @router.get("/forms")
+    async def forms(request: Request) -> str:
+        return preferred(request, "text/markdown", "text/html", "application/json")
 
     app = FastAPI()
     app.include_router(router)
@@ -120,3 +134,50 @@ def test_openapi_shows_both() -> None:
     ok = paths["/lamps/lit"]["get"]["responses"]["200"]
     assert ok["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Lamp"}
     assert "ETag" in ok["headers"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, "text/markdown"),
+        ("", "text/markdown"),
+        ("*/*", "text/markdown"),
+        ("text/*;q=0.1", "text/markdown"),
+        ("TEXT/HTML", "text/html"),
+        ("text/html, */*;q=0.8", "text/html"),
+        ("text/html;q=0.8, */*", "text/markdown"),
+        ("application/json;q=0.9, text/html;q=0.8", "application/json"),
+        ("text/*;q=0, */*", "application/json"),
+        ("text/markdown;variant=GFM;q=0.2, application/*;q=0.3", "application/json"),
+        ("text/html;q=2, application/json;q=0.1", "application/json"),
+    ],
+)
+async def test_the_form_that_is_preferred(accept: str | None, form: str, client: httpx.AsyncClient) -> None:
+    request = client.build_request("GET", "/forms")
+    del request.headers["accept"]
+    if accept is not None:
+        request.headers["accept"] = accept
+    assert (await client.send(request)).json() == form
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/html;q=0", "*/*;q=0", "nonsense"])
+async def test_no_form_that_is_accepted(accept: str, client: httpx.AsyncClient) -> None:
+    answer = await client.get("/forms", headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["code"]) == (406, "NOT_ACCEPTABLE")
+
+
+async def test_a_text_is_read(client: httpx.AsyncClient) -> None:
+    sent = {"Content-Type": "text/plain; charset=utf-8", "If-Match": '"a"'}
+    answer = await client.put("/notes", content="é\r\n", headers=sent, params={"validate_only": "true"})
+    assert answer.json() == {"dry": True, "text": "é\r\n", "if_match": ["a"]}
+    assert (await client.put("/notes", content="x", headers={"Content-Type": "text/markdown"})).json()["dry"] is False
+    for content, kind, status in (
+        (b"x", "text/html", 415),
+        (b"x", "text/plain; charset=latin-1", 415),
+        (b"\xff", "text/plain", 400),
+        (b"x" * 11, "text/plain", 413),
+    ):
+        assert (await client.put("/notes", content=content, headers={"Content-Type": kind})).status_code == status
+    for parameters in ({"validate_only": "yes"}, {"x": "1"}):
+        refused = await client.put("/notes", content="x", headers={"Content-Type": "text/plain"}, params=parameters)
+        assert refused.status_code == 422

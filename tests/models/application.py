@@ -2,18 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 from beanie import init_beanie
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from hypothesis import strategies as st
 
 import regesta_models
-from regesta import AuditEvent, Hooks, Registry, hookimpl
+from regesta import Actor, AuditEvent, Hooks, Registry, hookimpl
 from regesta.audit import AuditTrail
 from regesta.http import registry_router
 
@@ -46,6 +46,7 @@ class Service:
     client: httpx.AsyncClient
     database: Any
     observer: Observer
+    registry: Registry
 
     async def model(self, name: str = "resnet", **fields: Any) -> dict[str, Any]:
         """Create a model."""
@@ -67,6 +68,11 @@ class Service:
         return await self.client.put(f"{at(model)}/aliases/{alias}", json={"version": number})
 
 
+def actor(x_actor: Annotated[str | None, Header()] = None) -> Actor:
+    """Who a test says it is; anonymous unless it does."""
+    return Actor(x_actor, "key") if x_actor else Actor()
+
+
 def at(model: str) -> str:
     """The path of a model."""
     return f"/models/{quote(model, safe='')}"
@@ -78,7 +84,8 @@ async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
     observer = Observer()
     hooks = Hooks(AuditTrail(), observer, *plugins)
     hooks.add(regesta_models, name="models")
-    resources = [found for _, brought in hooks.collect("register_resources") for found in brought]
+    brought = [found for _, some in hooks.collect("register_resources") for found in some]
+    resources = [replace(resource, actor=actor) for resource in brought]
     registry = Registry(resources, hooks)
     app = FastAPI()
     app.include_router(registry_router(registry))
@@ -87,7 +94,7 @@ async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
             app.include_router(router)
     await init_beanie(database, document_models=[resource.document for resource in resources])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        yield Service(app, client, database, observer)
+        yield Service(app, client, database, observer, registry)
 
 
 async def audited(service: Service) -> list[dict[str, Any]]:

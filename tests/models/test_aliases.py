@@ -163,12 +163,13 @@ async def test_other_changes_keep_aliases(three: Service) -> None:
     assert replaced.json()["aliases"] == ["champion"]
 
 
-async def test_a_move_is_two_changes_in_the_trail(three: Service) -> None:
+async def test_a_move_is_a_promotion_and_two_changes_in_the_trail(three: Service) -> None:
     await three.point("champion", 1)
     count = len(await audited(three))
     await three.point("champion", 2)
     moved = (await audited(three))[count:]
     assert sorted((event["action"], event["resource"], event["key"]) for event in moved) == [
+        ("create", "promotions", "2"),
         ("update", "versions", "1"),
         ("update", "versions", "2"),
     ]

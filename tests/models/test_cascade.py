@@ -35,7 +35,7 @@ async def test_all_go_together_and_each_is_in_the_trail(service: Service) -> Non
 
     assert (await service.client.delete(at("resnet"), params={"cascade": "true"})).status_code == 204
     deleted = [("delete", "versions", "1"), ("delete", "versions", "2"), ("delete", "versions", "3")]
-    expected = [("delete", "models", "resnet"), *deleted]
+    expected = [("delete", "models", "resnet"), ("delete", "promotions", "1"), *deleted]
     recorded = (await audited(service))[before:]
     assert sorted((event["action"], event["resource"], event["key"]) for event in recorded) == expected
     assert sorted((event.action.value, event.resource, event.key) for event in service.observer.events) == expected

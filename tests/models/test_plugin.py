@@ -29,7 +29,11 @@ def test_it_is_found_by_its_entry_point() -> None:
         "validate_change",
     )
     (found,) = hooks.collect("register_resources")
-    assert [resource.name for resource in found[1]] == ["models", "versions", "all_versions"]
+    assert [resource.name for resource in found[1]] == [
+        *("models", "versions", "all_versions", "promotion-policies", "promotions", "approvals"),
+        *("model-cards", "version-cards"),
+        *("deployments", "all-deployments"),
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
@@ -83,6 +87,25 @@ def test_every_answer_of_the_alias_routes_is_declared(openapi: dict[str, Any]) -
     alias = next(found for found in one["get"]["parameters"] if found["name"] == "alias")
     validator = jsonschema_rs.validator_for(alias["schema"])
     assert [validator.is_valid(text) for text in ("champion", "latest", "v1", "a b")] == [True, False, False, False]
+
+
+async def test_every_answer_of_the_promotion_and_card_routes_is_declared(openapi: dict[str, Any]) -> None:
+    write = {"200", "400", "404", "409", "413", "415", "422", "503"}
+    for method, more in (("override", {"201"}), ("rollback", set())):
+        post = openapi["paths"][f"/models/{{model}}/aliases/{{alias}}:{method}"]["post"]
+        assert set(post["responses"]) == write | more
+        assert post["operationId"] == f"{method}_alias"
+        assert {found["name"] for found in post["parameters"]} >= {"model", "alias", "validate_only"}
+    for of, path in (("model", "/models/{model}/card"), ("version", "/models/{model}/versions/{version}/card")):
+        card = openapi["paths"][path]
+        assert [card[verb]["operationId"] for verb in ("get", "put", "delete")] == [
+            f"{verb}_{of}_card" for verb in ("get", "put", "delete")
+        ]
+        assert set(card["get"]["responses"]) == {"200", "304", "400", "404", "406", "412", "422", "501", "503"}
+        assert set(card["put"]["responses"]) == write | {"201", "412", "501"}
+        assert set(card["delete"]["responses"]) == {"204", "400", "404", "409", "412", "422", "503"}
+        assert set(card["get"]["responses"]["200"]["content"]) == {"text/markdown", "text/html", "application/json"}
+        assert set(card["put"]["requestBody"]["content"]) == {"text/markdown"}
 
 
 def resolved(openapi: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

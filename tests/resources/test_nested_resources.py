@@ -6,7 +6,7 @@ import pytest
 from beanie import Document, Indexed, PydanticObjectId
 from pymongo import IndexModel
 
-from regesta import Parent, Resource
+from regesta import DeclarationError, Parent, Resource
 from regesta.store import collection_of
 
 from .serving import created, keeps, pointers, served
@@ -179,3 +179,48 @@ async def test_a_child_is_served_without_its_parents_routes(
             assert (await client.post("/models/a/versions", json={})).json()["model"] == str(model.id)
         else:
             assert (await client.get("/models/a/versions/1/files")).status_code == 404
+
+
+class Chapter(Document):
+    model: PydanticObjectId
+    title: str
+
+    class Settings:
+        name = "chapters"
+
+
+CHAPTERS = Resource(Chapter, key="title", parent=Parent(resource=MODELS, field="model", owned=True))
+
+
+async def test_children_that_are_owned_go_with_their_parent(any_database: Any) -> None:
+    async with served(any_database, MODELS, VERSIONS, CHAPTERS) as client:
+        for name in ("a", "b"):
+            await client.post("/models", json={"name": name})
+            assert (await client.post(f"/models/{name}/chapters", json={"title": "t"})).status_code == 201
+        await client.post("/models/a/versions", json={})
+        # What is not owned stays in the way.
+        assert (await client.delete("/models/a")).json()["code"] == "HAS_CHILDREN"
+        assert (await client.get("/models/a/chapters/t")).status_code == 200
+        assert (await client.delete("/models/a/versions/1")).status_code == 204
+        assert (await client.delete("/models/a")).status_code == 204
+        assert await collection_of(Chapter).count_documents({}) == 1
+        assert (await client.get("/models/b/chapters/t")).status_code == 200
+
+
+async def test_two_resources_may_share_a_path_below_different_parents(any_database: Any) -> None:
+    everything = Resource(Chapter, name="all-chapters", path="chapters", key="title", operations=["list", "facets"])
+    async with served(any_database, MODELS, CHAPTERS, everything) as client:
+        for name in ("a", "b"):
+            await client.post("/models", json={"name": name})
+            assert (await client.post(f"/models/{name}/chapters", json={"title": name})).status_code == 201
+        assert [item["title"] for item in (await client.get("/models/a/chapters")).json()["items"]] == ["a"]
+        assert [item["title"] for item in (await client.get("/chapters")).json()["items"]] == ["a", "b"]
+        assert (await client.post("/chapters", json={"title": "c"})).status_code == 405
+        document = (await client.get("/openapi.json")).json()
+        assert document["paths"]["/chapters"]["get"]["operationId"] == "list_all_chapters"
+        assert {"Chapter", "ChapterPage"} <= document["components"]["schemas"].keys()
+
+
+def test_a_path_is_a_name() -> None:
+    with pytest.raises(DeclarationError, match="is no name"):
+        Resource(Chapter, key="title", path="a/b")

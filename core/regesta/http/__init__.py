@@ -1,20 +1,26 @@
 """Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
 
+from regesta.http.accept import preferred
 from regesta.http.callers import caller_of, request_id_of
 from regesta.http.handwritten import (
+    VALIDATE_ONLY_PARAMETER,
     body_schema,
     document_answer,
     document_response,
     json_body,
     no_parameters,
+    only_validates,
     problem_answers,
+    text_body,
 )
+from regesta.http.headers import precondition_of
 from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.router import ResourceOptions, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 
 __all__ = [
+    "VALIDATE_ONLY_PARAMETER",
     "LineResult",
     "Problem",
     "ProblemRoute",
@@ -27,9 +33,13 @@ __all__ = [
     "document_response",
     "json_body",
     "no_parameters",
+    "only_validates",
+    "precondition_of",
+    "preferred",
     "problem_answer",
     "problem_answers",
     "problem_response",
     "registry_router",
     "request_id_of",
+    "text_body",
 ]

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
+from regesta.errors import NotAcceptable
 from regesta.http.headers import JSON
 
 _WEIGHT = re.compile(r"(?:1(?:\.0{0,3})?|0(?:\.[0-9]{0,3})?)\Z")
@@ -35,6 +36,27 @@ def form_of(request: Request) -> Form | None:
             if b"ndjson" in text or b"csv" in text or b"event-stream" in text:
                 return _preferred(dict(_ranges(",".join(request.headers.getlist("accept")))))
     return None
+
+
+def preferred(request: Request, *offered: str) -> str:
+    """Which of the media types that are offered the client prefers: of equals, and where it says nothing, the first.
+
+    Raises NotAcceptable where it accepts none of them.
+    """
+    accepted = ",".join(request.headers.getlist("accept"))
+    if not accepted.strip():
+        return offered[0]
+    weights = dict(_ranges(accepted))
+    best = max(offered, key=lambda name: _weight(weights, name))
+    if not _weight(weights, best):
+        raise NotAcceptable(f"there is {', '.join(offered)}")
+    return best
+
+
+def _weight(weights: Mapping[str, float], name: str) -> float:
+    """By the most exact range that names it."""
+    ranges = (name, f"{name.partition('/')[0]}/*", "*/*")
+    return next((weights[known] for known in ranges if known in weights), 0.0)
 
 
 def _preferred(weights: Mapping[str, float]) -> Form | None:

@@ -195,6 +195,7 @@ def _headers(operation: Operation, *, demand: bool) -> list[dict[str, Any]]:
 
 
 @cache
+@cache
 def _page_model(name: str, read: Documented) -> Documented:
     # No defaults: what is not there is not "" or 0 but unknown.
     def optional(kind: type[Any]) -> Any:

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regesta.errors import Invalid, ProblemError
+from regesta.errors import Invalid, Malformed, ProblemError
 from regesta.http.headers import JSON, body_of, has_condition, is_wanted, media_type_of
+from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.problems import problem_answer
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import Stored
@@ -36,9 +37,31 @@ async def json_body(request: Request, model: type[M], *, limit: int = LARGEST_BO
         raise Invalid.of(issues_of(error)) from None
 
 
+async def text_body(request: Request, *media_types: str, limit: int = LARGEST_BODY) -> str:
+    """The body as text, sent as one of these media types, in UTF-8; `limit` is in bytes.
+
+    Raises UnsupportedMedia, TooLarge, Malformed.
+    """
+    media_type_of(request, *media_types)
+    body = await body_of(request, limit)
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"the body is not UTF-8: byte {error.start}") from None
+
+
 def no_parameters(request: Request) -> None:
     """Raises Invalid where the query string has any parameter: on this route none means something."""
     parse_parameters(request.scope["query_string"], {})
+
+
+def only_validates(request: Request) -> bool:
+    """Whether `?validate_only=true` was sent. Raises Invalid for any other parameter."""
+    return bool(parse_parameters(request.scope["query_string"], _ONLY_VALIDATES).get("validate_only"))
+
+
+_ONLY_VALIDATES = {"validate_only": VALIDATE_ONLY}
+VALIDATE_ONLY_PARAMETER: Mapping[str, Any] = VALIDATE_ONLY.openapi("validate_only")
 
 
 def document_response(

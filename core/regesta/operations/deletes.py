@@ -72,14 +72,17 @@ class Deletes(Updates[T]):
     async def delete_below(
         self, unit: Unit, caller: Caller, parent: Mapping[str, Any], parent_key: str, *, cascade: bool
     ) -> None:
-        """Delete every child of a parent that goes. Raises Conflict where there are some and `cascade` is not set."""
+        """Delete every child of a parent that goes.
+
+        Raises Conflict where there are some that are not `owned` and `cascade` is not set.
+        """
         above = self.resource.parent
         if above is None or self.parent is None:
             return
         info = above.resource.document.model_fields[above.stores]
         value = parent.get(info.alias or above.stores)
         filter_ = {**self.addresses.collection_filter({}, value), **self.rules.live}
-        if not cascade and await self.collection.find_one(filter_, {"_id": 1}, session=unit.session):
+        if not (cascade or above.owned) and await self.collection.find_one(filter_, {"_id": 1}, session=unit.session):
             raise Conflict(
                 f"{above.resource.singular} {parent_key!r} has {self.resource.name}: "
                 "delete them first, or all together with ?cascade=true",

@@ -1,0 +1,88 @@
+"""Routes that move aliases in an emergency: past the gates, and back."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, caller_of
+from regesta.errors import Conflict, Malformed, TooLarge, Unavailable, UnsupportedMedia
+from regesta.http import (
+    VALIDATE_ONLY_PARAMETER,
+    body_schema,
+    document_answer,
+    json_body,
+    only_validates,
+    problem_answers,
+)
+from regesta_models.aliases import LARGEST_BODY, ONE, TAGS, Aliases, AliasKey, AliasTarget, ModelKey, moved_response
+from regesta_models.documents import Version
+from regesta_models.promotions import Override, Reason
+
+
+class AliasOverride(AliasTarget):
+    """Which version an alias shall stand for, whatever the gates say, and why."""
+
+    reason: Reason = Field(description="Kept in the promotion and in the audit trail.")
+
+
+class AliasRollback(BaseModel):
+    """Why an alias goes back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[str, Field(max_length=2000)] = Field(default="", description="Kept in the promotion.")
+
+
+_PROBLEMS = problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable)
+
+
+def promotion_router(registry: Registry) -> APIRouter:
+    """`:override` and `:rollback` of `/models/{model}/aliases/{alias}`."""
+    aliases, versions = Aliases(registry), registry["versions"]
+    router = APIRouter(route_class=ProblemRoute)
+
+    def asking(operation: str) -> Any:
+        return Depends(caller_of(versions, operation))
+
+    @router.post(
+        f"{ONE}:override",
+        operation_id="override_alias",
+        summary="Let an alias stand for a version, past its gates",
+        tags=TAGS,
+        responses={
+            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
+            201: document_answer(Version, "The alias is new and stands for this version"),
+            **_PROBLEMS,
+        },
+        openapi_extra={**body_schema(AliasOverride), "parameters": [VALIDATE_ONLY_PARAMETER]},
+    )
+    async def override_alias(
+        request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("override_alias")]
+    ) -> Response:
+        dry = only_validates(request)
+        target = await json_body(request, AliasOverride, limit=4 * LARGEST_BODY)
+        override = Override(reason=target.reason)
+        stored, new = await aliases.set(caller, model, alias, target.version, override=override, validate_only=dry)
+        return moved_response(request, stored, new=new, dry=dry)
+
+    @router.post(
+        f"{ONE}:rollback",
+        operation_id="rollback_alias",
+        summary="Let an alias stand where it stood before",
+        tags=TAGS,
+        responses={
+            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
+            **_PROBLEMS,
+        },
+        openapi_extra={**body_schema(AliasRollback), "parameters": [VALIDATE_ONLY_PARAMETER]},
+    )
+    async def rollback_alias(
+        request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("rollback_alias")]
+    ) -> Response:
+        dry = only_validates(request)
+        body = await json_body(request, AliasRollback, limit=4 * LARGEST_BODY)
+        stored = await aliases.rollback(caller, model, alias, reason=body.reason, validate_only=dry)
+        return moved_response(request, stored, dry=dry)
+
+    return router
