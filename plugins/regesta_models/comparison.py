@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from regesta_models.documents import Version
-from regesta_models.parts import Metric, Signature
+from regesta_models.parts import Metric, Signature, Tensor
 
 # Words of metric names, between digits and signs, that tell which way is better. All others tell nothing.
 LOWER = frozenset(
@@ -83,10 +83,21 @@ class ComparedEnvironment(BaseModel):
     changed: bool
 
 
+class ComparedTensor(Tensor):
+    """One input or output. OpenAPI knows each model by its name, and that of a version's is taken."""
+
+
+class ComparedTensors(BaseModel):
+    """What goes in and what comes out of one version."""
+
+    inputs: list[ComparedTensor]
+    outputs: list[ComparedTensor]
+
+
 class ComparedSignature(BaseModel):
     """The signatures."""
 
-    values: list[Signature | None]
+    values: list[ComparedTensors | None]
     changed: bool
 
 
@@ -134,7 +145,7 @@ def compare(model: str, versions: Sequence[Version], said: Mapping[str, Directio
     params = [version.params for version in versions]
     tags = [{tag.key: tag.value for tag in version.tags} for version in versions]
     sizes = [sum(file.size for file in version.artifacts) for version in versions]
-    signatures = [version.signature for version in versions]
+    signatures = [_tensors(version.signature) for version in versions]
     return Comparison(
         model=model,
         versions=[version.number for version in versions],
@@ -171,6 +182,10 @@ def _verdict(before: float | None, after: float | None, direction: Direction | N
     if direction is None:
         return "changed"
     return "better" if (after > before) is (direction is Direction.HIGHER) else "worse"
+
+
+def _tensors(signature: Signature | None) -> ComparedTensors | None:
+    return None if signature is None else ComparedTensors.model_validate(signature.model_dump())
 
 
 def _environments(versions: Sequence[Version]) -> ComparedEnvironment:
