@@ -18,7 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 DATA = Path(__file__).parent / "data"
@@ -36,6 +36,18 @@ TIMEOUT = 120  # seconds
 SEARCH = 'metrics.top1 > 85 AND tags.family = "vit"'
 SHOWN, STEP = 5, 200
 
+# What `champion` must have: it is refused to the first of these, and given to the second.
+POLICY = {
+    "name": "champions of ImageNet",
+    "alias": "champion",
+    "gates": [
+        {"type": "metric", "name": "top1", "dataset": "imagenet", "comparison": ">=", "threshold": 85},
+        {"type": "metric", "name": "top1", "dataset": "imagenet-sketch", "comparison": ">=", "threshold": 50},
+        {"type": "not_worse", "name": "top1", "dataset": "imagenet"},
+    ],
+}
+CANDIDATES = ("resnet50.a1_in1k", "eva_giant_patch14_336.clip_ft_in1k")
+
 Json = dict[str, Any]
 
 
@@ -51,6 +63,7 @@ def main(arguments: list[str]) -> int:
         root = api(arguments[0] if arguments else DEFAULT_URL)
         register(root)
         show(root, SEARCH)
+        promote(root)
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
@@ -155,6 +168,34 @@ def show(root: str, wanted: str) -> None:
             (metric for metric in version["metrics"] if metric["name"] == "top1"), key=lambda each: each["value"]
         )
         print(f"  {version['model']}, version {version['number']}: top1 {best['value']} on {best['dataset']}")
+
+
+def promote(root: str) -> None:
+    """A policy, and an alias that moves by it or does not."""
+    put(f"{root}/promotion-policies/{quote(str(POLICY['name']))}?allow_missing=true", POLICY)
+    print(f"\npolicy {POLICY['name']!r} guards the alias {POLICY['alias']!r}")
+    for model in CANDIDATES:
+        status, answer = put(f"{root}/models/{model}/aliases/{POLICY['alias']}", {"version": 1})
+        if status == HTTPStatus.CONFLICT and answer["code"] == "GATES_NOT_MET":
+            print(f"  {model}, version 1: refused")
+            for issue in answer["errors"]:
+                print(f"    {issue['type']}: {issue['message']}")
+        else:
+            print(f"  {model}, version {answer['number']}: is {', '.join(answer['aliases'])}")
+
+
+def put(url: str, body: Json) -> tuple[int, Json]:
+    """The status and the answer; 409 is an answer too."""
+    sent = json.dumps(body).encode()
+    request = Request(url, data=sent, headers={"Content-Type": "application/json"}, method="PUT")  # noqa: S310
+    try:
+        with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - its scheme was checked
+            return response.status, json.load(response)
+    except HTTPError as error:
+        with error:
+            if error.code == HTTPStatus.CONFLICT:
+                return error.code, json.load(error)
+            raise Refused(f"PUT {url}: {error.code} {error.read(500)!r}") from None
 
 
 def api(url: str) -> str:

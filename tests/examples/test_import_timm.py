@@ -33,6 +33,9 @@ async def test_it_registers_all_of_it_once(service: Service) -> None:
         assert (code, complaints) == (0, "")
         assert "registered 1266 new models and 1556 new versions" in lines
         assert '1556 lines: {"created": 1556, "skipped": 0, "failed": 0}' in lines
+        refused = lines.index("  resnet50.a1_in1k, version 1: refused")
+        assert [line.strip().partition(":")[0] for line in lines[refused + 1 : -1]] == ["metric", "metric"]
+        assert lines[-1] == "  eva_giant_patch14_336.clip_ft_in1k, version 1: is champion"
         (said,) = [line for line in lines if line.startswith('metrics.top1 > 85 AND tags.family = "vit": ')]
         first = await stored(service)
 
@@ -48,7 +51,8 @@ async def test_it_registers_all_of_it_once(service: Service) -> None:
     good = [v for v in vit if any(m["name"] == "top1" and m["value"] > 85 for m in v["metrics"])]
     assert said == f'metrics.top1 > 85 AND tags.family = "vit": {len(good)} versions, the newest of them'
     assert len(good) > 20
-    assert len(await audited(service)) == 1266 + 1556
+    # A policy, a promotion, and the alias on its version are changes as well.
+    assert len(await audited(service)) == 1266 + 1556 + 3
     answer = await service.client.get("/models/resnet50.a1_in1k/versions")
     first_version, version = answer.json()["items"]
     assert version["params"] == {"img_size": 288, "param_count": 25.56, "crop_pct": 1.0, "interpolation": "bicubic"}
