@@ -141,9 +141,6 @@ class Exporter:
         wire = _wire(model)
         body = {name: value for name, value in wire.items() if model.codec.accepts(name)}
         layers = [await self._history(content, model, None)]
-        if isinstance(card := wire.get("card"), str) and card:
-            title = {bundles.TITLE: "README.md"}
-            layers.insert(0, content.add(bundles.CARD, card.encode(), annotations=title))
         content.add_manifest(bundles.MODEL, {"name": wire["name"], "model": body}, layers)
 
     async def _add_version(self, content: _Content, model: Stored[Model], version: Stored[Version]) -> None:

@@ -27,7 +27,6 @@ BUNDLE = "application/vnd.regesta.bundle.v1"
 MODEL = "application/vnd.regesta.model.v1+json"
 VERSION = "application/vnd.regesta.version.v1+json"
 HISTORY = "application/vnd.regesta.history.v1+json"
-CARD = "text/markdown"
 FILE = "application/octet-stream"
 
 PIECE = 2**20
