@@ -1,8 +1,6 @@
 """The command line: `regesta serve | plugins | version`, and what plugins add."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from importlib import metadata
 from ipaddress import ip_address
 from typing import Annotated, Any
@@ -10,8 +8,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from regesta.errors import ConfigurationError
-from regesta.service import Settings, create_app
+from regesta.service import Settings, create_app, one_line_errors
 from regesta.service.commands import PluginCommands
 from regesta.service.logs import configure_logging
 from regesta.service.plugins import load_hooks, resources_by_plugin
@@ -44,7 +41,7 @@ def serve(  # noqa: PLR0917  # typer calls it by keyword
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error (REGESTA_LOG_LEVEL)")] = None,
 ) -> None:
     """Serve every plugin's resources. Ctrl-C ends it: running requests are finished first."""
-    with _errors_in_one_line():
+    with one_line_errors():
         settings = Settings.load(
             store=store,
             host=host,
@@ -66,7 +63,7 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the plugins: version, hooks, resources. Connects to nothing."""
-    with _errors_in_one_line():
+    with one_line_errors():
         hooks = load_hooks(Settings.load().plugins)
         resources = resources_by_plugin(hooks)
     found = [
@@ -85,15 +82,6 @@ def plugins(
 def version() -> None:
     """Print the version."""
     typer.echo(f"regesta {metadata.version('regesta')}")
-
-
-@contextlib.contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except ConfigurationError as error:
-        typer.echo(f"regesta: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def _announce(url: str, store: str) -> None:

@@ -14,6 +14,7 @@ RegestaError
 │   ├── PreconditionFailed  412
 │   ├── TooLarge            413
 │   ├── UnsupportedMedia    415
+│   ├── RangeNotSatisfiable 416
 │   ├── Invalid             422  can be read, is not valid (also ValueError)
 │   ├── PreconditionRequired 428
 │   ├── Unsupported         501  this store cannot
@@ -175,6 +176,17 @@ class UnsupportedMedia(ProblemError):
     status = 415
     default_code = "UNSUPPORTED_MEDIA_TYPE"
     title = "Unsupported media type"
+
+
+class RangeNotSatisfiable(ProblemError):
+    """416: the range that was asked for lies behind the end; `Content-Range` tells the size."""
+
+    status = 416
+    default_code = "RANGE_NOT_SATISFIABLE"
+    title = "The range cannot be satisfied"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"there are {size} bytes", headers={"Content-Range": f"bytes */{size}"})
 
 
 class Invalid(ProblemError, ValueError):

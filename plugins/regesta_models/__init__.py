@@ -1,6 +1,8 @@
 """The model registry, as a plugin: models, their numbered versions, and aliases that move between versions."""
 
 from regesta_models.aliases import Aliases
+from regesta_models.artifacts import Artifacts
+from regesta_models.blobs import Blobs
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.deployments import Deployment
 from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
@@ -17,15 +19,26 @@ from regesta_models.parts import (
     Tensor,
     VersionReference,
 )
-from regesta_models.plugin import all_versions, models, record_changes, register_resources, register_routers, versions
+from regesta_models.plugin import (
+    all_versions,
+    models,
+    record_changes,
+    register_commands,
+    register_resources,
+    register_routers,
+    versions,
+)
 from regesta_models.promotions import Approval, Override, Promotion, PromotionPolicy
 from regesta_models.rules import prepare_change, validate_change
 from regesta_models.search import FoundVersion
+from regesta_models.sweeps import Swept, shutdown, startup, sweep
 
 __all__ = [
     "Aliases",
     "Approval",
     "Artifact",
+    "Artifacts",
+    "Blobs",
     "Code",
     "Deployment",
     "Deprecation",
@@ -43,6 +56,7 @@ __all__ = [
     "Run",
     "Signature",
     "Stage",
+    "Swept",
     "Tag",
     "Tensor",
     "Version",
@@ -53,8 +67,12 @@ __all__ = [
     "models",
     "prepare_change",
     "record_changes",
+    "register_commands",
     "register_resources",
     "register_routers",
+    "shutdown",
+    "startup",
+    "sweep",
     "validate_change",
     "versions",
 ]

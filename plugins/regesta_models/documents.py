@@ -10,7 +10,7 @@ from pymongo import ASCENDING, TEXT, IndexModel
 
 from regesta import Immutable, ReadOnly, WriteOnly
 from regesta.workspaces import Workspaced
-from regesta_models.constraints import AliasName, Label, ModelName, Parameters, Source, distinct
+from regesta_models.constraints import AliasName, Digest, Label, ModelName, Parameters, Source, distinct
 from regesta_models.parts import (
     Artifact,
     Code,
@@ -149,6 +149,9 @@ class Version(Registered):
     status: VersionStatus = VersionStatus.READY
     status_message: Annotated[str, Field(max_length=10_000)] = ""
     stage: Stage = Stage.NONE
+    origin: Annotated[Digest | None, ReadOnly] = Field(
+        default=None, description="What a bundle knew it by, where it came with one."
+    )
     aliases: Annotated[list[AliasName], Field(max_length=MOST_ALIASES), ReadOnly] = Field(default_factory=list)
     model: Annotated[str, ReadOnly, WriteOnly] = ""
     latest: Annotated[bool, ReadOnly, WriteOnly] = True
@@ -170,6 +173,8 @@ class Version(Registered):
                 # Two versions without aliases are no duplicates of each other.
                 partialFilterExpression={"aliases": {"$gt": ""}},
             ),
+            # Which versions have this file, and whether any has.
+            IndexModel([("workspace", ASCENDING), ("artifacts.sha256", ASCENDING)]),
             # Deleting a model looks for versions by its id alone; a new version for the one that was the latest.
             IndexModel([("model_id", ASCENDING), ("latest", ASCENDING)]),
             *SEARCHED,

@@ -1,13 +1,15 @@
 """What the plugin brings: two resources and the routes of the aliases."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
 from regesta import READS, Change, Operation, Parent, Registry, Resource, hookimpl
 from regesta.workspaces import workspace_scope
 from regesta_models.aliases import alias_router
+from regesta_models.artifact_routes import artifact_router
+from regesta_models.artifacts import Artifacts, mark_contents
 from regesta_models.card_routes import card_router
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.compare import compare_router
@@ -18,6 +20,9 @@ from regesta_models.lineage import lineage_router
 from regesta_models.promotion_routes import promotion_router
 from regesta_models.promotions import Approval, Promotion, PromotionPolicy
 from regesta_models.search import found_versions, keep_found
+
+if TYPE_CHECKING:
+    import typer
 
 models: Resource[Model] = Resource(
     Model,
@@ -131,12 +136,21 @@ def register_resources() -> list[Resource[Any]]:
 
 @hookimpl
 async def record_changes(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """What searches find versions by stands or falls with each change."""
+    """What searches find versions by, and which bytes are named, stands or falls with each change."""
     await keep_found(changes, session)
+    await mark_contents(changes, session)
 
 
 @hookimpl
 def register_routers(registry: Registry) -> list[APIRouter]:
-    """Aliases and cards, `versions:compare`, `versions/{version}:lineage`, `POST /versions`."""
+    """Aliases and cards, files, `versions:compare`, `versions/{version}:lineage`, `POST /versions`."""
     routers = (promotion_router, alias_router, card_router, compare_router, lineage_router, import_router)
-    return [router(registry) for router in routers]
+    return [*[router(registry) for router in routers], artifact_router(registry, Artifacts(registry))]
+
+
+@hookimpl
+def register_commands(cli: "typer.Typer") -> None:
+    """`regesta models`."""
+    from regesta_models.commands import cli as models_commands  # it needs the extra `service`
+
+    cli.add_typer(models_commands, name="models")

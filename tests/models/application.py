@@ -48,6 +48,24 @@ class Service:
     observer: Observer
     registry: Registry
 
+    @property
+    def artifacts(self) -> regesta_models.Artifacts:
+        """The files, without HTTP."""
+        return regesta_models.Artifacts(self.registry)
+
+    async def pending(self, model: str = "resnet", **fields: Any) -> str:
+        """Create a pending version, and its model where it is missing: the path of its artifacts."""
+        if (await self.client.get(at(model))).status_code == 404:
+            await self.model(model)
+        version = await self.version(model, status="pending", **fields)
+        return f"{at(model)}/versions/{version['number']}/artifacts"
+
+    async def ready(self, artifacts: str) -> None:
+        """Seal the version whose artifacts these are."""
+        path = artifacts.removesuffix("/artifacts")
+        answer = await self.client.patch(path, json={"status": "ready"}, headers=MERGE_PATCH)
+        assert answer.status_code == 200, answer.text
+
     async def model(self, name: str = "resnet", **fields: Any) -> dict[str, Any]:
         """Create a model."""
         return await self.created("/models", {"name": name, **fields})

@@ -24,8 +24,11 @@ def test_it_is_found_by_its_entry_point() -> None:
     assert hooks.implemented_by("models") == (
         "prepare_change",
         "record_changes",
+        "register_commands",
         "register_resources",
         "register_routers",
+        "shutdown",
+        "startup",
         "validate_change",
     )
     (found,) = hooks.collect("register_resources")
@@ -40,7 +43,7 @@ def test_it_is_found_by_its_entry_point() -> None:
 def test_it_uses_what_every_plugin_has(path: Path) -> None:
     """Only packages that name what is public, and nothing below them."""
     public = {"regesta", "regesta.workspaces"}
-    public |= {f"regesta.{name}" for name in ("errors", "http", "operations", "query", "schemas", "store")}
+    public |= {f"regesta.{name}" for name in ("errors", "http", "operations", "query", "schemas", "service", "store")}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "regesta":
             assert node.module in public

@@ -41,6 +41,7 @@ PACKAGES = (
     "regesta.operations",
     "regesta.query",
     "regesta.schemas",
+    "regesta.service",
     "regesta.store",
 )
 
@@ -100,6 +101,7 @@ async def check_operations(operations: Operations[Shelf], registry: Registry, ca
         return 1
 
     assert_type(await registry.run("shelves", both), int)
+    assert_type(await operations.skip_to(caller, (), 3, Unit()), int)
 
 
 def test_declarations_are_typed() -> None:

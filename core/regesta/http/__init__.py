@@ -2,6 +2,7 @@
 
 from regesta.http.accept import preferred
 from regesta.http.callers import caller_of, request_id_of
+from regesta.http.digests import repr_digest, sent_digests
 from regesta.http.handwritten import (
     VALIDATE_ONLY_PARAMETER,
     body_schema,
@@ -13,24 +14,32 @@ from regesta.http.handwritten import (
     problem_answers,
     text_body,
 )
-from regesta.http.headers import precondition_of
+from regesta.http.headers import check_path, has_condition, is_wanted, precondition_of
 from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.problems import Problem, problem_answer, problem_response
+from regesta.http.ranges import byte_range
 from regesta.http.router import ResourceOptions, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
+from regesta.http.streams import STALLED, Streamed, surely
 
 __all__ = [
+    "STALLED",
     "VALIDATE_ONLY_PARAMETER",
     "LineResult",
     "Problem",
     "ProblemRoute",
     "ResourceOptions",
+    "Streamed",
     "answer_lines",
     "body_schema",
+    "byte_range",
     "caller_of",
+    "check_path",
     "crud_router",
     "document_answer",
     "document_response",
+    "has_condition",
+    "is_wanted",
     "json_body",
     "no_parameters",
     "only_validates",
@@ -40,6 +49,9 @@ __all__ = [
     "problem_answers",
     "problem_response",
     "registry_router",
+    "repr_digest",
     "request_id_of",
+    "sent_digests",
+    "surely",
     "text_body",
 ]

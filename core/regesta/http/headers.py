@@ -122,11 +122,13 @@ async def body_of(request: Request, limit: int) -> bytes:
     return bytes(chunks)
 
 
-def check_path(request: Request) -> None:
+def check_path(request: Request, *, slashes_after: str = "") -> None:
     """Refuse paths whose decoding is ambiguous.
 
     Servers decode `%2f` into a separator and replace what is not UTF-8; the router's patterns let a
-    trailing newline pass; NUL is part of no text that may be stored. Raises Malformed, NotFound.
+    trailing newline pass; NUL is part of no text that may be stored. Where a route ends in a parameter of several
+    segments, `slashes_after` is what stands in front of it (`/artifacts/`): behind that `%2f` is a slash like any
+    other, as generated clients send it. Raises Malformed, NotFound.
     """
     path: str = request.scope["path"]
     raw: bytes = request.scope.get("raw_path") or b""
@@ -136,7 +138,8 @@ def check_path(request: Request) -> None:
         unquote_to_bytes(raw.partition(b"?")[0]).decode()
     except UnicodeDecodeError:
         raise Malformed("the path is not UTF-8", code="INVALID_PATH") from None
-    if b"%2f" in raw.lower() or path.endswith("\n") or "\x00" in path:
+    keys = raw.partition(slashes_after.encode())[0] if slashes_after else raw
+    if b"%2f" in keys.lower() or path.endswith("\n") or "\x00" in path:
         raise NotFound("no key contains '/' or NUL, or ends with a line break")
 
 

@@ -14,7 +14,8 @@ STALLED = 60.0
 class Streamed(Response):
     """An answer in pieces. What fails on the way is raised, and so the connection is broken off.
 
-    A client can tell an answer that was broken off from a whole one: the last chunk is missing (RFC 9112, 7.1).
+    A client can tell an answer that was broken off from a whole one: the last chunk is missing (RFC 9112, 7.1), or
+    bytes of the `length` that was announced.
     `close` is awaited at the end, whatever happened.
     """
 
@@ -24,8 +25,11 @@ class Streamed(Response):
         close: Callable[[], Coroutine[Any, Any, None]],
         media_type: str,
         headers: Mapping[str, str],
+        *,
+        status: int = 200,
+        length: int | None = None,
     ) -> None:
-        self.status_code = 200
+        self.status_code = status
         self.background = None
         self.body = b""
         self.media_type = media_type
@@ -33,6 +37,8 @@ class Streamed(Response):
         self._close = close
         self.init_headers(headers)
         del self.headers["content-length"]
+        if length is not None:
+            self.headers["content-length"] = str(length)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all pieces, until the client is gone."""

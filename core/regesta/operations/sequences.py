@@ -45,6 +45,18 @@ async def next_number(children: Any, parent: Any, session: Any) -> int:
     return int(found["last"])
 
 
+async def skip_to(children: Any, parent: Any, number: int, session: Any) -> int:
+    """Let the next number be `number`, or a later one where that is given already: which one it will be."""
+    found = await _collection(children).find_one_and_update(
+        {"_id": _identity(children, parent)},
+        {"$max": {"last": number - 1}},
+        upsert=True,
+        return_document=True,
+        session=session,
+    )
+    return int(found["last"]) + 1
+
+
 async def number_ahead(children: Any, parent: Any) -> int:
     """The number that a new child would get now."""
     found = await _collection(children).find_one({"_id": _identity(children, parent)})

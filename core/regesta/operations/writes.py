@@ -12,7 +12,7 @@ from beanie.odm.actions import EventTypes
 
 from regesta.change import Caller
 from regesta.hooks import Hooks
-from regesta.operations import actions
+from regesta.operations import actions, sequences
 from regesta.operations.bodies import Bodies
 from regesta.operations.creates import Build, Written
 from regesta.operations.deadlines import bounded
@@ -88,6 +88,15 @@ class Operations(Deletes[T]):
         return await self._in(
             unit, lambda unit: self._create(unit, caller, parents, build), meets, validate_only=validate_only
         )
+
+    async def skip_to(self, caller: Caller, parents: Sequence[str], number: int, unit: Unit) -> int:
+        """Let the next child of these parents get `number`, or a later one where that was given before: which one.
+
+        For resources whose parent numbers them (`Parent.sequence`), to keep the numbers of what comes from elsewhere.
+        Raises NotFound for a missing parent; the driver's own errors.
+        """
+        parent = await self.parent_value(caller, parents, unit.session, live=True)
+        return await sequences.skip_to(self.collection, parent, number, unit.session)
 
     async def update(
         self,

@@ -65,6 +65,22 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
     return app
 
 
+@asynccontextmanager
+async def open_registry(settings: Settings | None = None) -> AsyncIterator[Registry]:
+    """The registry of the service on its store, for commands: with every hook and the audit trail, without HTTP.
+
+    Nobody is asked who may do what (`authorize`, `scope_query`): who runs commands has the store's address. Raises
+    ConfigurationError where something is set up wrongly or the store cannot be used.
+    """
+    settings = Settings.load() if settings is None else settings
+    hooks = plugins.load_hooks(settings.plugins)
+    resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
+    registry = Registry(resources, hooks)
+    async with open_store(settings.store, database=settings.database) as store:
+        await _prepare(store.database, plugins.documents(resources))
+        yield registry
+
+
 class Service(FastAPI):
     """The application, whose OpenAPI says exactly what is accepted."""
 

@@ -1,13 +1,25 @@
 """Commands that plugins add to `regesta`."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from regesta.errors import ConfigurationError
+from regesta.errors import ConfigurationError, ProblemError
 from regesta.service.plugins import load_hooks
 from regesta.service.settings import Settings
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print what is wrong (ConfigurationError, ProblemError) in one line, and exit with 1."""
+    try:
+        yield
+    except (ConfigurationError, ProblemError) as error:
+        typer.echo(f"regesta: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 class PluginCommands(TyperGroup):

@@ -101,6 +101,9 @@ class RequestMiddleware:
             self._logger.info("request", **fields)
 
 
+_OURS = (b"x-request-id", b"x-content-type-options")
+
+
 class _Exchange:
     """One answer on its way: adds headers to it and looks at what is sent."""
 
@@ -118,7 +121,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [header for header in message.get("headers", ()) if header[0].lower() != b"x-request-id"]
+            headers = [header for header in message.get("headers", ()) if header[0].lower() not in _OURS]
             headers.append((b"x-request-id", self.request_id.encode("latin-1")))
             headers.append((b"x-content-type-options", b"nosniff"))
             message = {**message, "headers": headers}

@@ -1,0 +1,163 @@
+"""The files of versions. The version's list of artifacts says which there are; their bytes come before the entry does.
+
+An upload keeps its bytes first (`blobs.py`), where nothing names them, and adds the entry last, as a change of the
+version like any other: with hooks and audit, in one transaction. So whatever ends it halfway, nothing half is visible.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from regesta import Caller, Change, Conflict, NotFound, Precondition, Registry, Stored, Unavailable, Unit
+from regesta.operations import NO_CONDITION, bounded
+from regesta.store import collection_of
+from regesta_models import blobs
+from regesta_models.blobs import STEP, Blob, Blobs
+from regesta_models.documents import Version, VersionStatus
+from regesta_models.parts import Artifact
+from regesta_models.settings import ArtifactSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An artifact whose bytes are kept here."""
+
+    artifact: Artifact
+    blob: Blob
+    _blobs: Blobs
+
+    def read(self, part: range | None = None) -> AsyncGenerator[bytes]:
+        """The bytes, or a part of them, piece by piece. Raises LookupError where they are gone meanwhile."""
+        return self._blobs.read(self.blob, range(self.blob.size) if part is None else part)
+
+
+class Artifacts:
+    """Reads and writes the files of every version. Raises ConfigurationError where they cannot be kept as set."""
+
+    def __init__(self, registry: Registry, settings: ArtifactSettings | None = None) -> None:
+        self.settings = ArtifactSettings.load() if settings is None else settings
+        self._versions = registry["versions"]
+        self._outside = blobs.vault_of(self.settings)
+
+    @property
+    def blobs(self) -> Blobs:
+        """The bytes in the database that the documents are bound to."""
+        return Blobs(self._versions.collection.database, self.settings, self._outside)
+
+    async def version(self, caller: Caller, keys: Sequence[str]) -> Version:
+        """A version. Raises NotFound, Invalid, Unavailable."""
+        found: Stored[Version] = await self._versions.get(caller, keys)
+        return found.document
+
+    async def check(self, caller: Caller, keys: Sequence[str], path: str, condition: Precondition) -> Version:
+        """Whether an upload would be taken, before its bytes come. Raises what `put` raises."""
+        version = await self.version(caller, keys)
+        _check_pending(version)
+        condition.check(_content(version, path))
+        return version
+
+    async def put(
+        self,
+        caller: Caller,
+        keys: Sequence[str],
+        path: str,
+        pieces: AsyncIterator[bytes],
+        *,
+        expected: Mapping[str, str] | None = None,
+        condition: Precondition = NO_CONDITION,
+    ) -> tuple[Artifact, bool]:
+        """Keep a file of a pending version; its entry, and whether the path is new.
+
+        Raises NotFound, Conflict, PreconditionFailed, Invalid, TooLarge, Unsupported, Unavailable.
+        """
+        version = await self.check(caller, keys, path, condition)
+        kept = self.blobs
+        blob = await kept.receive(version.workspace, pieces, expected)
+        entry = Artifact(path=path, size=blob.size, sha256=blob.sha256)
+        new = False
+
+        def edit(_: Stored[Version], version: Version) -> Version:
+            nonlocal new
+            _check_pending(version)
+            before = _content(version, path)
+            condition.check(before)
+            new = before is None
+            others = [other for other in version.artifacts if other.path != path]
+            version.artifacts = sorted([*others, entry], key=lambda one: one.path)
+            return version
+
+        async def work(unit: Unit) -> None:
+            written = await self._versions.update(caller, keys, edit, unit=unit)
+            # The hook has written the record of the bytes in this transaction, so no sweep can take them now.
+            if await kept.find(written.document.workspace, blob.sha256, unit.session) is None:
+                raise Unavailable("the bytes were swept before they were used: send them again")
+
+        await self._versions.run(work, tuple(keys))
+        return entry, new
+
+    async def delete(
+        self, caller: Caller, keys: Sequence[str], path: str, condition: Precondition = NO_CONDITION
+    ) -> None:
+        """Take a file out of a pending version. Raises NotFound, Conflict, PreconditionFailed, Unavailable."""
+
+        def edit(_: Stored[Version], version: Version) -> Version:
+            _entry(version, path)
+            _check_pending(version)
+            condition.check(_content(version, path))
+            version.artifacts = [other for other in version.artifacts if other.path != path]
+            return version
+
+        await self._versions.update(caller, keys, edit)
+
+    async def open(self, caller: Caller, keys: Sequence[str], path: str) -> Opened:
+        """A file, to be read. Raises NotFound, also for one that is only told of; Invalid, Unavailable."""
+        version = await self.version(caller, keys)
+        entry = _entry(version, path)
+        kept = self.blobs
+        async with bounded(STEP):
+            blob = await kept.find(version.workspace, entry.sha256)
+        if blob is None:
+            where = f"the version's source is {version.source}" if version.source else "the version names no source"
+            raise NotFound(f"the bytes of {path!r} are not kept here: {where}", code="BYTES_NOT_KEPT")
+        return Opened(entry, blob, kept)
+
+    async def kept(self, version: Version) -> frozenset[str]:
+        """The digests of those artifacts whose bytes are kept here."""
+        async with bounded(STEP):
+            return await self.blobs.kept(version.workspace, [file.sha256 for file in version.artifacts])
+
+
+async def mark_contents(changes: Sequence[Change[Any]], session: Any) -> None:
+    """Mark the bytes that entries name or stop to name, in the transaction that writes the entries."""
+    database = collection_of(Version).database
+    for change in changes:
+        version = change.after or change.before
+        if not isinstance(version, Version):
+            continue
+        before, after, workspace = _contents(change.before), _contents(change.after), version.workspace
+        if after - before:
+            await blobs.referenced(database, workspace, sorted(after - before), session)
+        if before - after:
+            await blobs.released(database, workspace, sorted(before - after), session)
+
+
+def _contents(version: Version | None) -> set[str]:
+    return set() if version is None else {file.sha256 for file in version.artifacts}
+
+
+def _content(version: Version, path: str) -> str | None:
+    return next((file.sha256 for file in version.artifacts if file.path == path), None)
+
+
+def _entry(version: Version, path: str) -> Artifact:
+    for file in version.artifacts:
+        if file.path == path:
+            return file
+    raise NotFound(f"version {version.number} has no artifact {path[:200]!r}")
+
+
+def _check_pending(version: Version) -> None:
+    if version.status is VersionStatus.READY:
+        raise Conflict(f"version {version.number} is ready: its artifacts cannot change: add a version", code="SEALED")
+    if version.status is not VersionStatus.PENDING:
+        raise Conflict(f"version {version.number} is {version.status}, which is final", code="STATUS_IS_FINAL")

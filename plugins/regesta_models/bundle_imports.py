@@ -1,0 +1,189 @@
+"""From a bundle into a registry. Nothing there is overwritten."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regesta import Caller, Conflict, Registry, Unavailable, Unit
+from regesta.schemas import dumps
+from regesta_models.aliases import Aliases
+from regesta_models.artifacts import Artifacts
+from regesta_models.bundle_exports import identity_of
+from regesta_models.bundles import MODEL, BadBundle, Bundle, Entry
+from regesta_models.documents import Version, VersionStatus
+from regesta_models.parts import VersionReference
+
+# One transaction writes all documents; MongoDB ends any after 60.
+SECONDS = 50.0
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did.
+
+    `numbers` has for each number in the bundle the one here, `created` those here that are new. `left` are aliases
+    that stand for another version here, or were refused, with the reason.
+    """
+
+    model: str
+    new_model: bool = False
+    numbers: dict[int, int] = field(default_factory=dict)
+    created: list[int] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is here now that was not."""
+        return bool(self.new_model or self.created or self.aliases)
+
+
+class Importer:
+    """Reads bundles on behalf of a caller, into the workspace of its scope."""
+
+    def __init__(self, registry: Registry, artifacts: Artifacts, caller: Caller) -> None:
+        self._artifacts, self._caller = artifacts, caller
+        self._models, self._versions = registry["models"], registry["versions"]
+        self._aliases = Aliases(registry)
+        self._workspace: str = caller.scope["workspace"]
+
+    async def read(self, bundle: Bundle) -> Imported:
+        """Take in what is missing: bytes first, then all documents in one transaction, then missing aliases.
+
+        A version that is here already, with its number or another, is left as it is. A new one keeps its number where
+        no version ever had it, else it gets the next one. Raises BadBundle, Invalid, Conflict, Unavailable.
+        """
+        model, *versions = _sorted(bundle)
+        name = str(model.document["name"])
+        missing = [entry for entry in versions if await self._known(name, entry) is None]
+        contents: set[str] = set()
+        for entry in missing:
+            await self._take_bytes(bundle, entry, contents)
+
+        async def work(unit: Unit) -> Imported:
+            done = Imported(name)
+            await self._write_model(unit, done, model)
+            for entry in versions:
+                await self._write_version(unit, done, entry)
+            await self._check_bytes(unit, contents)
+            return done
+
+        done = await self._models.run(work, (name,), seconds=SECONDS)
+        for entry in versions:
+            await self._set_aliases(done, entry)
+        return done
+
+    # bytes
+
+    async def _take_bytes(self, bundle: Bundle, entry: Entry, contents: set[str]) -> None:
+        """Keep the bytes of a version; they are no artifacts yet. `contents` are those so far."""
+        told = {file["path"]: file["sha256"] for file in entry.document["version"].get("artifacts", [])}
+        kept = self._artifacts.blobs
+        for path, layer in entry.files.items():
+            sha256 = layer["digest"].removeprefix("sha256:")
+            if told.get(path) != sha256:
+                raise BadBundle(f"the file {path!r} is none that version {entry.document['number']} tells of")
+            if sha256 not in contents and await kept.find(self._workspace, sha256) is None:
+                await kept.receive(self._workspace, _each(bundle.pieces(layer["digest"])), {path: sha256})
+            contents.add(sha256)
+            await kept.touch(self._workspace, contents)
+
+    async def _check_bytes(self, unit: Unit, contents: set[str]) -> None:
+        for sha256 in contents:
+            if await self._artifacts.blobs.find(self._workspace, sha256, unit.session) is None:
+                raise Unavailable("bytes were swept before they were used: import the bundle again")
+
+    # documents
+
+    async def _known(self, name: str, entry: Entry, unit: Unit | None = None) -> int | None:
+        """The number that a version of a bundle has here, None where it is not here."""
+        session = unit.session if unit else None
+        if await self._models.find(self._caller, (name,), session) is None:
+            return None
+        identity = entry.document["identity"]
+        came = await self._versions.find_where(self._caller, (name,), {"origin": identity}, session=session)
+        if came is not None:
+            return int(came.document.number)
+        number: int = entry.document["number"]
+        same = await self._versions.find_where(self._caller, (name,), {"number": number}, session=session)
+        return number if same is not None and identity_of(same) == identity else None
+
+    async def _write_model(self, unit: Unit, done: Imported, entry: Entry) -> None:
+        if await self._models.find(self._caller, (done.model,), unit.session) is None:
+            body = entry.document["model"]
+            await self._models.create(self._caller, (), self._models.bodies.builder(dumps(body), body), unit)
+            done.new_model = True
+
+    async def _write_version(self, unit: Unit, done: Imported, entry: Entry) -> None:
+        number = entry.document["number"]
+        known = await self._known(done.model, entry, unit)
+        if known is not None:
+            done.numbers[number] = known
+            return
+        body = entry.document["version"]
+        build = self._versions.bodies.builder(dumps(body), body)
+
+        def made() -> Version:
+            version: Version = build()
+            version.origin = entry.document["identity"]
+            version.lineage.parents = [_moved(one, done) for one in version.lineage.parents]
+            return version
+
+        await self._versions.skip_to(self._caller, (done.model,), number, unit)
+        written = await self._versions.create(self._caller, (done.model,), made, unit)
+        done.numbers[number] = written.document.number
+        done.created.append(written.document.number)
+
+    async def _set_aliases(self, done: Imported, entry: Entry) -> None:
+        """Aliases that are missing, by the rules that every alias is set by."""
+        number = done.numbers[entry.document["number"]]
+        for alias in entry.document["aliases"]:
+            holder = await self._versions.find_where(self._caller, (done.model,), {"aliases": alias})
+            if holder is not None:
+                if holder.document.number != number:
+                    done.left[alias] = f"stands for version {holder.document.number}"
+                continue
+            try:
+                await self._aliases.set(self._caller, done.model, alias, number)
+            except Conflict as refusal:
+                done.left[alias] = refusal.detail
+            else:
+                done.aliases.append(alias)
+
+
+def _sorted(bundle: Bundle) -> list[Entry]:
+    """The model, then its versions by number. Raises BadBundle."""
+    entries = list(bundle.entries())
+    models = [entry for entry in entries if entry.kind == MODEL]
+    versions = [entry for entry in entries if entry.kind != MODEL]
+    if len(models) != 1:
+        raise BadBundle("a bundle has one model")
+    try:
+        models[0].document["name"], models[0].document["model"]
+        for entry in versions:
+            _check_shape(entry.document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadBundle(f"a document of the bundle lacks {error}") from error
+    return [*models, *sorted(versions, key=lambda entry: int(entry.document["number"]))]
+
+
+def _check_shape(document: Mapping[str, Any]) -> None:
+    body, number, identity = document["version"], document["number"], document["identity"]
+    if not isinstance(number, int) or not 0 < number < 2**62 or not isinstance(identity, str):
+        raise BadBundle(f"{number!r} is no number of a version")
+    if not isinstance(body, dict) or not isinstance(document["aliases"], list):
+        raise BadBundle(f"version {number} is not written as versions are")
+    if body.get("status") == VersionStatus.PENDING:
+        raise BadBundle(f"version {number} is pending: it is not whole")
+
+
+def _moved(parent: VersionReference, done: Imported) -> VersionReference:
+    """A parent among the versions of this bundle, by its number here."""
+    if parent.model != done.model or parent.version not in done.numbers:
+        return parent
+    return VersionReference(model=parent.model, version=done.numbers[parent.version])
+
+
+async def _each(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece

@@ -1,0 +1,209 @@
+"""Where the bytes of artifacts are: GridFS in the database, or whatever fsspec reaches.
+
+A vault knows files by ids that are never used twice; what is in them, and which of them are complete, is written down
+in `blobs.py`.
+"""
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from bson import ObjectId
+
+from regesta.errors import ConfigurationError, MissingExtra
+
+PIECE = 2**20
+TOGETHER = 4 * PIECE  # written at once
+BUCKET = "artifacts"
+# An object store takes 10,000 of these for one file.
+PART = 16 * PIECE
+
+
+class Writer(Protocol):
+    """A new file of a vault."""
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes at its end."""
+
+    async def close(self) -> None:
+        """Make what was written last."""
+
+
+class Vault(Protocol):
+    """A place for files."""
+
+    kind: str
+
+    async def create(self, name: ObjectId) -> Writer:
+        """Begin a file."""
+
+    def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
+        """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
+
+    async def remove(self, name: ObjectId) -> None:
+        """Delete a file, complete or not, if it is there."""
+
+
+class GridVault:
+    """GridFS, as every driver and `mongofiles` reads it; written by hand.
+
+    The drivers collect 48 MB before they send something, and grew by 90 to 190 MB with one upload; this grows by
+    what is written at once.
+    """
+
+    kind = "gridfs"
+
+    def __init__(self, database: Any) -> None:
+        self.files, self.chunks = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"]
+
+    async def prepare(self) -> None:
+        """The indexes that GridFS has."""
+        await self.files.create_index([("filename", 1), ("uploadDate", 1)])
+        await self.chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
+
+    async def create(self, name: ObjectId) -> Writer:
+        """Begin a file."""
+        return _GridWriter(self, name)
+
+    async def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
+        """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
+        if not part:
+            return
+        first, last = part.start // PIECE, (part.stop - 1) // PIECE
+        wanted = {"files_id": name, "n": {"$gte": first, "$lte": last}}
+        found = self.chunks.find(wanted, sort=[("n", 1)], batch_size=TOGETHER // PIECE)
+        expected = first
+        try:
+            async for chunk in found:
+                if chunk["n"] != expected:
+                    break
+                begin = expected * PIECE
+                yield bytes(chunk["data"][max(part.start - begin, 0) : part.stop - begin])
+                expected += 1
+        finally:
+            await found.close()
+        if expected <= last:
+            raise LookupError(f"piece {expected} of {name} is missing")
+
+    async def remove(self, name: ObjectId) -> None:
+        """Delete a file, complete or not, if it is there."""
+        await self.files.delete_one({"_id": name})
+        await self.chunks.delete_many({"files_id": name})
+
+
+class _GridWriter:
+    def __init__(self, vault: GridVault, name: ObjectId) -> None:
+        self._vault, self._name = vault, name
+        self._buffer = bytearray()
+        self._sent = 0
+
+    async def write(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= TOGETHER:
+            await self._send(TOGETHER)
+
+    async def close(self) -> None:
+        size = self._sent * PIECE + len(self._buffer)
+        await self._send(len(self._buffer))
+        # What other programs look for.
+        file = {"_id": self._name, "length": size, "chunkSize": PIECE, "uploadDate": datetime.now(UTC)}
+        await self._vault.files.insert_one(file | {"filename": str(self._name)})
+
+    async def _send(self, size: int) -> None:
+        if not size:
+            return
+        with memoryview(self._buffer) as view:
+            pieces = [bytes(view[at : min(at + PIECE, size)]) for at in range(0, size, PIECE)]
+        del self._buffer[:size]
+        chunks = [
+            {"files_id": self._name, "n": number, "data": piece} for number, piece in enumerate(pieces, self._sent)
+        ]
+        await self._vault.chunks.insert_many(chunks)
+        self._sent += len(chunks)
+
+
+class FolderVault:
+    """A folder or an object store, through fsspec; every call that may block is made in a thread."""
+
+    kind = "fsspec"
+
+    def __init__(self, url: str) -> None:
+        self._files, self._root = _opened(url)
+
+    async def create(self, name: ObjectId) -> Writer:
+        """Begin a file."""
+        path = self._path(name)
+        await asyncio.to_thread(self._files.makedirs, path.rpartition("/")[0], exist_ok=True)
+        return _FolderWriter(await asyncio.to_thread(self._files.open, path, "wb", block_size=PART))
+
+    async def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
+        """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
+        try:
+            # Without a cache: what is read is what is asked for.
+            file = await asyncio.to_thread(self._files.open, self._path(name), "rb", cache_type="none")
+        except FileNotFoundError as error:
+            raise LookupError(f"{name} is missing") from error
+        try:
+            await asyncio.to_thread(file.seek, part.start)
+            left = len(part)
+            while left:
+                data: bytes = await asyncio.to_thread(file.read, min(left, PIECE))
+                if not data:
+                    raise LookupError(f"{left} bytes of {name} are missing")
+                yield data
+                left -= len(data)
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def remove(self, name: ObjectId) -> None:
+        """Delete a file, complete or not, if it is there."""
+        with suppress(FileNotFoundError):
+            await asyncio.to_thread(self._files.rm_file, self._path(name))
+
+    def _path(self, name: ObjectId) -> str:
+        # The last digits count up: no folder gets too full.
+        return f"{self._root}/{str(name)[-2:]}/{name}"
+
+
+class _FolderWriter:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._buffer = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= TOGETHER:
+            await self._send()
+
+    async def close(self) -> None:
+        await self._send()
+        await asyncio.to_thread(self._end)
+
+    async def _send(self) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        await asyncio.to_thread(self._file.write, data)
+
+    def _end(self) -> None:
+        self._file.flush()
+        with suppress(io.UnsupportedOperation, AttributeError):
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra("artifacts outside of the database need fsspec: pip install 'regesta[artifacts]'") from error
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise MissingExtra(f"artifacts: {error}") from error
+    except Exception as error:
+        # Not its own words: an address may carry a password.
+        raise ConfigurationError("the setting REGESTA_MODELS_ARTIFACTS: must be a URL that fsspec knows") from error
+    return files, str(root).rstrip("/")
