@@ -112,7 +112,7 @@ class NotWorseGate(_OfMetric):
     type: Literal["not_worse"]
     better: Better = Better.HIGHER
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        default=0, description="How much worse is still good enough, in the metric's own unit."
+        default=0.0, description="How much worse is still good enough, in the metric's own unit."
     )
 
     def failure(self, facts: Facts) -> str | None:
