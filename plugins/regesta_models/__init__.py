@@ -4,11 +4,13 @@ from regesta_models.aliases import Aliases
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.deployments import Deployment
 from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
+from regesta_models.latest import LATEST
 from regesta_models.parts import (
     Artifact,
     Code,
     Deprecation,
     Environment,
+    Foreign,
     Lineage,
     Metric,
     Run,
@@ -23,6 +25,7 @@ from regesta_models.rules import prepare_change, validate_change
 from regesta_models.search import FoundVersion
 
 __all__ = [
+    "LATEST",
     "Aliases",
     "Approval",
     "Artifact",
@@ -30,6 +33,7 @@ __all__ = [
     "Deployment",
     "Deprecation",
     "Environment",
+    "Foreign",
     "FoundVersion",
     "Kind",
     "Lineage",

@@ -1,7 +1,7 @@
 """Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
 
 from regesta.http.accept import preferred
-from regesta.http.callers import caller_of, request_id_of
+from regesta.http.callers import Callers, caller_of, request_id_of
 from regesta.http.handwritten import (
     VALIDATE_ONLY_PARAMETER,
     body_schema,
@@ -21,6 +21,7 @@ from regesta.http.routes import ProblemRoute
 
 __all__ = [
     "VALIDATE_ONLY_PARAMETER",
+    "Callers",
     "LineResult",
     "Problem",
     "ProblemRoute",
