@@ -132,8 +132,8 @@ class Version(Registered):
     `aliases` are moved by the routes below `/models/{model}/aliases`. They stand on the version they name, so
     a unique index lets only one version of a model carry each.
 
-    `model`, `kind` (of its model), `latest` and `reference` are what searches and lineages need (search.py, lineage.py). They are hidden: what
-    happens to other documents changes them, and no ETag.
+    `model` and `kind` (of its model), `latest` and `reference` are what searches and lineages need (search.py,
+    lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
     """
 
     model_id: PydanticObjectId

@@ -1,6 +1,7 @@
 """Calls about registered models, versions, tags, aliases and stages."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from recorder import Recorder
@@ -169,7 +170,7 @@ def times(to: Recorder) -> None:
     client.create_registered_model("timed")
     for _ in range(3):
         client.create_model_version("timed", SOURCE)
-    changes = {
+    changes: dict[str, Callable[[], Any]] = {
         "a new version": lambda: client.create_model_version("timed", SOURCE),
         "a deleted version": lambda: client.delete_model_version("timed", "4"),
         "a transition": lambda: client.transition_model_version_stage("timed", "2", "Staging"),

@@ -59,7 +59,8 @@ def missing_fields(to: Recorder) -> None:
 
 def wrong_types(to: Recorder) -> None:
     create, version = "/registered-models/create", "/model-versions/create"
-    for value in (5, True, [], {}, ["a"]):
+    values: tuple[Any, ...] = (5, True, [], {}, ["a"])
+    for value in values:
         to.raw(f"a name that is {value!r}", "POST", create, json={"name": value})
         to.raw(f"a description that is {value!r}", "POST", create, json={"name": "wire 2", "description": value})
         to.raw(f"a source that is {value!r}", "POST", version, json={"name": "wire", "source": value})
