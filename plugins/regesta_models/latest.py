@@ -28,14 +28,17 @@ class _News:
 
 async def keep_latest(changes: Sequence[Change[Registered]], session: Any) -> None:
     """Write it to the models, with the changes."""
-    for model, news in _news(changes).items():
+    for (workspace, model), news in _news(changes).items():
         update: dict[str, dict[str, Any]] = defaultdict(dict)
         update["$max"]["revised_at"] = news.time
         for stage, version in news.highest.items():
             update["$set"][f"{LATEST}.{stage}"] = {"number": version.number, "id": version.id}
         for stage in sorted(news.unknown):
             found = await collection_of(Version).find_one(
-                {"model_id": model, "stage": stage.value}, {"number": 1}, sort=[("number", -1)], session=session
+                {"workspace": workspace, "model_id": model, "stage": stage.value},
+                {"number": 1},
+                sort=[("number", -1)],
+                session=session,
             )
             if found is None:
                 update["$unset"][f"{LATEST}.{stage}"] = ""
@@ -44,8 +47,8 @@ async def keep_latest(changes: Sequence[Change[Registered]], session: Any) -> No
         await collection_of(Model).update_one({"_id": model}, update, session=session)
 
 
-def _news(changes: Sequence[Change[Registered]]) -> dict[Any, _News]:
-    found: dict[Any, _News] = {}
+def _news(changes: Sequence[Change[Registered]]) -> dict[tuple[str, Any], _News]:
+    found: dict[tuple[str, Any], _News] = {}
     for change in changes:
         before, after = change.before, change.after
         version = after if after is not None else before
@@ -54,7 +57,7 @@ def _news(changes: Sequence[Change[Registered]]) -> dict[Any, _News]:
         if isinstance(before, Version) and isinstance(after, Version) and before.stage is after.stage:
             continue
         time = change.time if after is None else after.revised_at
-        news = found.setdefault(version.model_id, _News(time))
+        news = found.setdefault((version.workspace, version.model_id), _News(time))
         news.time = max(news.time, time)
         if change.action is Action.CREATE:
             # Numbers only grow: a new version is the highest of its stage.
