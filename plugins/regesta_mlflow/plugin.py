@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regesta import AuditEvent, Change, Registry, Resource, hookimpl
+from regesta import AuditEvent, Change, ConfigurationError, Registry, Resource, hookimpl
 from regesta_mlflow.application import Application
 from regesta_mlflow.dispatcher import Dispatcher
 from regesta_mlflow.errors import JSON, Code, Refusal, answer_of
@@ -48,6 +48,8 @@ class Plugin:
     @hookimpl
     def register_applications(self, registry: Registry) -> dict[str, ASGIApp]:
         """`/api/2.0/mlflow` and what belongs to it."""
+        if "models" not in {bound.resource.name for bound in registry}:
+            raise ConfigurationError("load the plugin 'models' too: this one speaks about what it keeps")
         spoken = application(registry, self._settings)
         found: dict[str, ASGIApp] = {}
         for prefix in PREFIXES:

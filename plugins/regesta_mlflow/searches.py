@@ -43,6 +43,9 @@ MOST_MODELS, MODELS_UNLESS_SAID = 1000, 100
 # What clients may ask for, and what they get: they go on with the token.
 MOST_VERSIONS, LARGEST_PAGE = 200_000, 10_000
 
+# Each multiplies what an unlucky text costs the database.
+MOST_GAPS = 10
+
 _OPERATORS = {
     "=": "$eq",
     "!=": "$ne",
@@ -163,6 +166,9 @@ def _like(pattern: str, *, ignore_case: bool) -> dict[str, Any]:
     """`%` is any text and `_` any character; nothing else means anything."""
     if not ignore_case and not {"%", "_"} & set(pattern):
         return {"$eq": pattern}
+    pattern = re.sub("%+", "%", pattern)
+    if pattern.count("%") > MOST_GAPS:
+        raise Refusal(f"Invalid filter: a pattern may have at most {MOST_GAPS} gaps")
     head = pattern.rstrip("%")
     expression = "".join({"%": ".*", "_": "."}.get(character, re.escape(character)) for character in head)
     # An expression that begins with plain text and goes on with anything walks an index.

@@ -74,6 +74,9 @@ def test_like(pattern: str, found: list[str], not_found: list[str]) -> None:
 
 
 def test_too_much_is_refused() -> None:
+    with pytest.raises(Refusal, match="at most 10 gaps"):
+        filter_of([Comparison("name", "LIKE", "%a" * 11)], "name")
+    assert filter_of([Comparison("name", "LIKE", "a" + "%" * 100)], "name")["name"]["$regex"] == "^a"
     with pytest.raises(Refusal, match="longer than"):
         comparisons("name = '" + "x" * 20_000 + "'", MODELS)
     with pytest.raises(Refusal, match="more than 100"):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.mlflow.application import PREFIX, Both, both
 
-from regesta import Access, Forbidden, hookimpl
-from regesta_mlflow import Settings
+from regesta import Access, Forbidden, Hooks, PluginError, Registry, hookimpl
+from regesta_mlflow import Plugin, Settings
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
@@ -214,3 +214,16 @@ async def test_prompts_are_prompts_on_both_sides(any_registry: Both) -> None:
     said = await any_registry.refused("POST", "/registered-models/create", name="native")
     assert said[:2] == (400, "RESOURCE_ALREADY_EXISTS")
     assert "already taken by a prompt." in said[2]
+
+
+def test_without_models_there_is_nothing_to_speak_about() -> None:
+    hooks = Hooks(Plugin(Settings()))
+    with pytest.raises(PluginError, match="load the plugin 'models' too"):
+        hooks.collect("register_applications", registry=Registry([], hooks))
+
+
+@pytest.mark.parametrize("value", ["maybe", "2"])
+def test_a_setting_that_is_neither_true_nor_false_is_named(value: str) -> None:
+    with pytest.raises(ValueError, match="REGESTA_MLFLOW_LOCAL_SOURCES must be true or false"):
+        Settings.load({"REGESTA_MLFLOW_LOCAL_SOURCES": value})
+    assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "Yes"}) == Settings(private_webhooks=True)
