@@ -6,11 +6,13 @@ from regesta_models.blobs import Blobs
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.deployments import Deployment
 from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
+from regesta_models.latest import LATEST
 from regesta_models.parts import (
     Artifact,
     Code,
     Deprecation,
     Environment,
+    Foreign,
     Lineage,
     Metric,
     Run,
@@ -34,6 +36,7 @@ from regesta_models.search import FoundVersion
 from regesta_models.sweeps import Swept, shutdown, startup, sweep
 
 __all__ = [
+    "LATEST",
     "Aliases",
     "Approval",
     "Artifact",
@@ -43,6 +46,7 @@ __all__ = [
     "Deployment",
     "Deprecation",
     "Environment",
+    "Foreign",
     "FoundVersion",
     "Kind",
     "Lineage",

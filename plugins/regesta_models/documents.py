@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from beanie import PydanticObjectId
 from pydantic import Field
-from pymongo import ASCENDING, TEXT, IndexModel
+from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 
 from regesta import Immutable, ReadOnly, WriteOnly
 from regesta.workspaces import Workspaced
@@ -16,6 +16,7 @@ from regesta_models.parts import (
     Code,
     Deprecation,
     Environment,
+    Foreign,
     Lineage,
     Metrics,
     Run,
@@ -46,6 +47,9 @@ class Registered(Entry):
     protected: bool = Field(default=False, description="Whether deleting it is refused.")
     created_at: Annotated[datetime, ReadOnly] = Field(default_factory=utc_now)
     updated_at: Annotated[datetime, ReadOnly] = Field(default_factory=utc_now)
+    # When name, description, stage or, of a model, its versions changed; tags and aliases come and go without. Hidden:
+    # other protocols show it.
+    revised_at: Annotated[datetime, ReadOnly, WriteOnly] = Field(default_factory=utc_now)
 
 
 class Kind(StrEnum):
@@ -77,6 +81,7 @@ class Model(Registered):
             IndexModel([("workspace", ASCENDING), ("task", ASCENDING), ("name", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("updated_at", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("workspace", ASCENDING), ("revised_at", ASCENDING), ("name", ASCENDING)]),
         ]
 
 
@@ -127,8 +132,8 @@ class Version(Registered):
     `aliases` are moved by the routes below `/models/{model}/aliases`. They stand on the version they name, so
     a unique index lets only one version of a model carry each.
 
-    `model`, `latest` and `reference` are what searches and lineages need (search.py, lineage.py). They are hidden: what
-    happens to other documents changes them, and no ETag.
+    `model` and `kind` (of its model), `latest` and `reference` are what searches and lineages need (search.py,
+    lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
     """
 
     model_id: PydanticObjectId
@@ -152,6 +157,8 @@ class Version(Registered):
     origin: Annotated[Digest | None, ReadOnly] = Field(
         default=None, description="What a bundle knew it by, where it came with one."
     )
+    foreign: Annotated[Foreign | None, ReadOnly] = None
+    kind: Annotated[Kind, ReadOnly, WriteOnly] = Kind.MODEL
     aliases: Annotated[list[AliasName], Field(max_length=MOST_ALIASES), ReadOnly] = Field(default_factory=list)
     model: Annotated[str, ReadOnly, WriteOnly] = ""
     latest: Annotated[bool, ReadOnly, WriteOnly] = True
@@ -180,4 +187,17 @@ class Version(Registered):
             *SEARCHED,
             IndexModel([("workspace", ASCENDING), ("reference", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("lineage.parents", ASCENDING)]),
+            IndexModel([("workspace", ASCENDING), ("model", ASCENDING), ("number", ASCENDING)]),
+            IndexModel(
+                [("workspace", ASCENDING), ("model", ASCENDING), ("aliases", ASCENDING)],
+                partialFilterExpression={"aliases": {"$gt": ""}},
+            ),
+            IndexModel(
+                [
+                    ("workspace", ASCENDING),
+                    ("revised_at", DESCENDING),
+                    ("model", ASCENDING),
+                    ("number", DESCENDING),
+                ]
+            ),
         ]

@@ -111,8 +111,18 @@ class Environment(BaseModel):
 class Run(BaseModel):
     """The run of an experiment that made a version. Whoever tracks experiments gave the id."""
 
-    id: Label
+    id: Label | None = None
     link: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class Foreign(BaseModel):
+    """What clients of another protocol sent that has no place of its own, word for word."""
+
+    source: Annotated[str, Field(max_length=2048)] | None = Field(default=None, description="Where it is no URI.")
+    files: Annotated[str, Field(max_length=2048)] | None = Field(
+        default=None, description="Where the files are, of a copy: its source names the version it was made from."
+    )
+    logged_model: Annotated[str, Field(max_length=250)] | None = None
 
 
 class Code(BaseModel):

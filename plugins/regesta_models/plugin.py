@@ -16,6 +16,7 @@ from regesta_models.compare import compare_router
 from regesta_models.deployments import Deployment
 from regesta_models.documents import Model, Registered, Version
 from regesta_models.imports import import_router
+from regesta_models.latest import keep_latest
 from regesta_models.lineage import lineage_router
 from regesta_models.promotion_routes import promotion_router
 from regesta_models.promotions import Approval, Promotion, PromotionPolicy
@@ -40,7 +41,7 @@ versions: Resource[Version] = Resource(
     Version,
     name="versions",
     key="number",
-    parent=Parent(resource=models, field="model_id", sequence="number", copies={"model": "name"}),
+    parent=Parent(resource=models, field="model_id", sequence="number", copies={"model": "name", "kind": "kind"}),
     scope=workspace_scope,
     custom_methods=["lineage"],
     filters=[
@@ -136,8 +137,9 @@ def register_resources() -> list[Resource[Any]]:
 
 @hookimpl
 async def record_changes(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """What searches find versions by, and which bytes are named, stands or falls with each change."""
+    """What searches find versions by, what models know of them, and which bytes are named, stands or falls with each."""
     await keep_found(changes, session)
+    await keep_latest(changes, session)
     await mark_contents(changes, session)
 
 

@@ -74,12 +74,23 @@ def _stamp(change: Change[Entry], after: Registered | PromotionPolicy) -> None:
     if change.before is not None and _content(change.before) == _content(after):
         return
     after.updated_at = change.time
+    if isinstance(after, Registered):
+        _revise(change, after)
     if change.action is not Action.CREATE:
         return
     after.created_at = change.time
     if isinstance(after, Version):
         after.created_by = "" if change.actor.method == judging.ANONYMOUS else change.actor.subject
         after.reference = VersionReference(model=after.model, version=after.number)
+
+
+def _revise(change: Change[Entry], after: Registered) -> None:
+    """Say when, where it was not said: what changes several at once gives them one time."""
+    before = change.before
+    if not isinstance(before, Registered) or (
+        before.revised_at == after.revised_at and _revision(before) != _revision(after)
+    ):
+        after.revised_at = change.time
 
 
 def _check_deletion(document: Registered, *, cascaded: bool) -> None:
@@ -104,6 +115,10 @@ def _check_status(before: Version, after: Version) -> None:
         if changed:
             named = ", ".join(changed)
             raise Conflict(f"version {before.number} is ready: its {named} cannot change: add a version", code="SEALED")
+
+
+def _revision(document: Registered) -> tuple[object, ...]:
+    return document.description, getattr(document, "stage", None), getattr(document, "name", None)
 
 
 def _part(version: Version, name: str) -> str:

@@ -82,9 +82,12 @@ async def _keep_names(before: Model, after: Model, session: Any) -> None:
         return
     collection = collection_of(Version)
     await collection.update_many({"model_id": after.id}, {"$set": {"reference.model": after.name}}, session=session)
-    await collection.update_many(
-        {"workspace": after.workspace, "lineage.parents.model": before.name},
-        {"$set": {"lineage.parents.$[one].model": after.name, "revision_id": Binary.from_uuid(uuid4())}},
-        array_filters=[{"one.model": before.name}],
-        session=session,
-    )
+    made_from = {"workspace": after.workspace, "lineage.parents.model": before.name}
+    # One by one: the memory store knows no array filters, and not many are made from one model.
+    for raw in await collection.find(made_from, {"lineage.parents": 1}, session=session).to_list(None):
+        parents = [
+            {**parent, "model": after.name} if parent["model"] == before.name else parent
+            for parent in raw["lineage"]["parents"]
+        ]
+        update = {"lineage.parents": parents, "revision_id": Binary.from_uuid(uuid4())}
+        await collection.update_one({"_id": raw["_id"]}, {"$set": update}, session=session)

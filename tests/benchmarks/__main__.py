@@ -32,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.large:
                 _print(report.machine(client.server_info()["version"]), [""], large.measure(options, uri, database))
                 return 0
+            if options.mlflow:
+                from . import mlflow  # installs MLflow
+
+                pace = {"rounds": options.rounds, "connections": options.connections, "seconds": options.seconds}
+                table = mlflow.measure(uri, database.name, **pace)
+                _print(report.machine(client.server_info()["version"]), [""], table)
+                return 0
             seed(database, options.documents)
             servers = {app: stack.enter_context(serve(MODULES[app], uri, database.name)) for app in options.apps}
             _print(report.machine(client.server_info()["version"]), [""])
@@ -102,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="COUNT",
         help=f"measure a collection of so many documents instead (the promises: 1000000; at least {large.LEAST})",
+    )
+    parser.add_argument(
+        "--mlflow",
+        action="store_true",
+        help="measure the routes of MLflow's protocol beside `mlflow server` instead; it is installed where "
+        "REGESTA_MLFLOW_CACHE says, else for this run",
     )
     parser.add_argument(
         "--uri",

@@ -53,7 +53,7 @@ class Job:
         body = self.body.replace("{key}", key).encode()
         lines = [
             f"{self.method} {self.path.replace('{key}', key)} HTTP/1.1",
-            "Host: benchmark",
+            "Host: localhost",
             "Accept: */*",
         ]
         if body:

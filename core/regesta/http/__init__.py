@@ -1,7 +1,7 @@
 """Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
 
 from regesta.http.accept import preferred
-from regesta.http.callers import caller_of, request_id_of
+from regesta.http.callers import Callers, caller_of, request_id_of
 from regesta.http.digests import repr_digest, sent_digests
 from regesta.http.handwritten import (
     VALIDATE_ONLY_PARAMETER,
@@ -25,6 +25,7 @@ from regesta.http.streams import STALLED, Streamed, surely
 __all__ = [
     "STALLED",
     "VALIDATE_ONLY_PARAMETER",
+    "Callers",
     "LineResult",
     "Problem",
     "ProblemRoute",

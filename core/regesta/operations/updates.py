@@ -1,6 +1,6 @@
 """The whole way of a change to a document, readable top to bottom in `_update` and `_edited`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -42,6 +42,7 @@ class Updates(Creates[T]):
         condition: Precondition,
         events: Sequence[EventTypes],
         otherwise: Build[T] | None,
+        unlocked: Collection[str] = (),
     ) -> Written[T]:
         await self._send_inserts(unit)
         raw = await self.find_live(caller, keys, unit.session)
@@ -53,7 +54,7 @@ class Updates(Creates[T]):
             condition.check(None)
             return await self._create(unit, caller, keys[:-1], otherwise)
         condition.check(etag_of(raw))
-        return await self._edited(unit, caller, raw, edit, events=events)
+        return await self._edited(unit, caller, raw, edit, events=events, unlocked=unlocked)
 
     async def _refuse_deleted(self, unit: Unit, caller: Caller, keys: Sequence[str]) -> None:
         if await self.find_deleted(caller, keys, unit.session):
@@ -68,6 +69,7 @@ class Updates(Creates[T]):
         *,
         events: Sequence[EventTypes],
         action: Action = Action.UPDATE,
+        unlocked: Collection[str] = (),
     ) -> Written[T]:
         stored = self.stored(raw)
         before = stored.document
@@ -77,7 +79,7 @@ class Updates(Creates[T]):
         change = Change(action, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, unit, events)
         update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
-        self._keep_immutable(stored, update)
+        self._keep_immutable(stored, update, unlocked)
         if not update:
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
@@ -108,10 +110,13 @@ class Updates(Creates[T]):
         )
         await sequences.close(self.collection, value, unit.session, for_good=False)
 
-    def _keep_immutable(self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]]) -> None:
+    def _keep_immutable(
+        self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]], unlocked: Collection[str]
+    ) -> None:
+        kept = self.resource.immutable - set(unlocked)
         changed = {path.partition(".")[0] for fields in update.values() for path in fields}
         fields = (found for found in stored.codec.shape.fields.values() if found.stored in changed)
-        wires = sorted(found.wire for found in fields if found.name in self.resource.immutable)
+        wires = sorted(found.wire for found in fields if found.name in kept)
         if wires:
             raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
 

@@ -3,7 +3,7 @@
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -107,17 +107,26 @@ class Operations(Deletes[T]):
         condition: Precondition = NO_CONDITION,
         events: Sequence[EventTypes] = actions.UPDATED,
         otherwise: Build[T] | None = None,
+        unlocked: Collection[str] = (),
         unit: Unit | None = None,
         validate_only: bool = False,
     ) -> Written[T]:
         """Change one document by `edit(stored, its instance) -> instance`; `otherwise` builds it where it is missing.
 
+        `unlocked` names Immutable fields that may change this once: a rename, where a plugin offers one.
         Raises NotFound, PreconditionFailed, Conflict, Invalid, TooLarge, Unavailable, or what a hook raised.
         """
         return await self._in(
             unit,
             lambda unit: self._update(
-                unit, caller, keys, edit, condition=condition, events=events, otherwise=otherwise
+                unit,
+                caller,
+                keys,
+                edit,
+                condition=condition,
+                events=events,
+                otherwise=otherwise,
+                unlocked=unlocked,
             ),
             tuple(keys),
             validate_only=validate_only,
