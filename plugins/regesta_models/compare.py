@@ -13,7 +13,7 @@ from regesta.http import problem_answers
 from regesta.operations import bounded
 from regesta.query import Parameter, parse_parameters
 from regesta.schemas import dumps
-from regesta_models.comparison import Comparison, Direction, compare
+from regesta_models.comparison import VersionComparison, Direction, compare
 from regesta_models.parts import LARGEST
 
 PATH = "/models/{model}/versions:compare"
@@ -30,7 +30,7 @@ class Comparisons:
 
     async def compare(
         self, caller: Caller, model: str, numbers: Sequence[int], said: Mapping[str, Direction | None]
-    ) -> Comparison:
+    ) -> VersionComparison:
         """All of them, as they are at one moment. Raises NotFound that names the missing ones, Unavailable."""
         versions = self._versions
         async with bounded(versions.resource.timeout):
@@ -95,7 +95,7 @@ def compare_router(registry: Registry) -> APIRouter:
         operation_id="compare_versions",
         summary="Compare versions of a model",
         tags=TAGS,
-        response_model=Comparison,
+        response_model=VersionComparison,
         responses={
             200: {"description": "The versions side by side"},
             **problem_answers(Malformed, NotFound, Invalid, Unavailable),

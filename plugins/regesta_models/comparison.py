@@ -108,7 +108,7 @@ class ComparedSize(BaseModel):
     verdicts: list[Verdict]
 
 
-class Comparison(BaseModel):
+class VersionComparison(BaseModel):
     """Versions of one model side by side. Every list has one value for each version, in the order asked for."""
 
     model: str
@@ -129,7 +129,7 @@ def direction_of(name: str) -> Direction | None:
     return Direction.HIGHER if words & HIGHER else None
 
 
-def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> Comparison:
+def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> VersionComparison:
     """The comparison; `said` goes before what names of metrics tell."""
     measured = [_measured(version.metrics) for version in versions]
     metrics = []
@@ -146,7 +146,7 @@ def compare(model: str, versions: Sequence[Version], said: Mapping[str, Directio
     tags = [{tag.key: tag.value for tag in version.tags} for version in versions]
     sizes = [sum(file.size for file in version.artifacts) for version in versions]
     signatures = [_tensors(version.signature) for version in versions]
-    return Comparison(
+    return VersionComparison(
         model=model,
         versions=[version.number for version in versions],
         metrics=metrics,
