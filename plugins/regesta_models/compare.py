@@ -13,7 +13,7 @@ from regesta.http import problem_answers
 from regesta.operations import bounded
 from regesta.query import Parameter, parse_parameters
 from regesta.schemas import dumps
-from regesta_models.comparison import VersionComparison, Direction, compare
+from regesta_models.comparison import Direction, VersionComparison, compare
 from regesta_models.parts import LARGEST
 
 PATH = "/models/{model}/versions:compare"
