@@ -137,7 +137,7 @@ def register_resources() -> list[Resource[Any]]:
 
 @hookimpl
 async def record_changes(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """What searches find by, what models know of their versions, which bytes are named: all stands or falls together."""
+    """What searches find by, what models know of versions, which bytes are named: all stands or falls together."""
     await keep_found(changes, session)
     await keep_latest(changes, session)
     await mark_contents(changes, session)
