@@ -1,8 +1,9 @@
 """A small application with the model registry in it, as any host would mount it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from fastapi import FastAPI, Header
 from hypothesis import strategies as st
 
 import regesta_models
-from regesta import Actor, AuditEvent, Hooks, Registry, hookimpl
+from regesta import Actor, AuditEvent, Hooks, Registry, Resource, hookimpl
 from regesta.audit import AuditTrail
 from regesta.http import registry_router
 
@@ -96,21 +97,40 @@ def at(model: str) -> str:
     return f"/models/{quote(model, safe='')}"
 
 
-@asynccontextmanager
-async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
-    """The model registry with an audit trail on a database."""
+def with_actors(resources: Iterable[Resource[Any]]) -> Iterator[Resource[Any]]:
+    """The resources, of which requests say who sends them; what they refer to does too."""
+    known: dict[str, Resource[Any]] = {}
+    for resource in resources:
+        references = {name: replace(to, resource=known[to.resource.name]) for name, to in resource.references.items()}
+        known[resource.name] = replace(resource, actor=actor, references=references)
+        yield known[resource.name]
+
+
+def built(*plugins: Any) -> tuple[FastAPI, Registry, Observer]:
+    """The application, its registry, and who observes it."""
     observer = Observer()
     hooks = Hooks(AuditTrail(), observer, *plugins)
     hooks.add(regesta_models, name="models")
     brought = [found for _, some in hooks.collect("register_resources") for found in some]
-    resources = [replace(resource, actor=actor) for resource in brought]
-    registry = Registry(resources, hooks)
+    registry = Registry(list(with_actors(brought)), hooks)
     app = FastAPI()
     app.include_router(registry_router(registry))
     for _, routers in hooks.collect("register_routers", registry=registry):
         for router in routers:
             app.include_router(router)
-    await init_beanie(database, document_models=[resource.document for resource in resources])
+    return app, registry, observer
+
+
+# To build it takes longer than most tests. It holds nothing of a database: the documents know theirs.
+_usual = cache(built)
+
+
+@asynccontextmanager
+async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
+    """The model registry with an audit trail on a database."""
+    app, registry, observer = built(*plugins) if plugins else _usual()
+    observer.events.clear()
+    await init_beanie(database, document_models=[bound.resource.document for bound in registry])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield Service(app, client, database, observer, registry)
 

@@ -88,7 +88,7 @@ FULL: dict[str, Any] = {
         },
         {"name": "loss", "value": -1.0, "dataset": None, "split": None, "step": None, "measured_at": None},
     ],
-    "lineage": {"parents": [{"model": "resnet", "version": 1}], "datasets": ["ImageNet 1k"]},
+    "lineage": {"parents": [{"model": "base", "version": 1}], "datasets": ["ImageNet 1k"]},
     "environment": {"python": "3.12.4", "packages": ["torch==2.4.1", "numpy>=1.26; python_version < '3.13'"]},
     "run": {"id": "6f1c", "link": "https://runs.example/6f1c"},
     "code": {"repository": "https://git.example/resnet.git", "commit": "0123abc"},
