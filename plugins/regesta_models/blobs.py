@@ -11,6 +11,7 @@ import logging
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -133,23 +134,22 @@ class Blobs:
 
     async def _complete(self, vault: Vault, name: ObjectId, workspace: str, *, sha256: str, size: int) -> Blob:
         """Make it findable, or take what is there with the same content."""
+        same = {"workspace": workspace, "sha256": sha256, "store": vault.kind}
         async with bounded(STEP):
             while True:
                 now = {"touched_at": _now()}
-                try:
+                other = await self.records.find_one_and_update(same, {"$set": now})
+                if other is not None:
+                    await self._abandon(vault, name)
+                    return Blob(other["_id"], other["store"], sha256, size)
+                # Two at once are told apart by the unique index; the memory store, which has none of changes, by luck.
+                with suppress(DuplicateKeyError):
                     done = await self.records.find_one_and_update(
                         {"_id": name, "swept": {"$exists": False}}, {"$set": {"sha256": sha256, "size": size, **now}}
                     )
-                except DuplicateKeyError:
-                    same = {"workspace": workspace, "sha256": sha256, "store": vault.kind}
-                    other = await self.records.find_one_and_update(same, {"$set": now})
-                    if other is None:  # it was swept this moment
-                        continue
-                    await self._abandon(vault, name)
-                    return Blob(other["_id"], other["store"], sha256, size)
-                if done is None:
-                    raise _lost()
-                return Blob(name, vault.kind, sha256, size)
+                    if done is None:
+                        raise _lost()
+                    return Blob(name, vault.kind, sha256, size)
 
     async def _abandon(self, vault: Vault, name: ObjectId) -> None:
         try:

@@ -17,6 +17,7 @@ import regesta_models
 from regesta import Actor, AuditEvent, Hooks, Registry, Resource, hookimpl
 from regesta.audit import AuditTrail
 from regesta.http import registry_router
+from regesta_models.settings import ArtifactSettings
 
 # Beanie 1.30 asks an instance for `model_fields`, where it stores a model within a document.
 OLD_BEANIE = pytest.mark.filterwarnings(
@@ -121,14 +122,16 @@ def built(*plugins: Any) -> tuple[FastAPI, Registry, Observer]:
     return app, registry, observer
 
 
-# To build it takes longer than most tests. It holds nothing of a database: the documents know theirs.
-_usual = cache(built)
+@cache
+def _usual(_: ArtifactSettings) -> tuple[FastAPI, Registry, Observer]:
+    """To build it takes longer than most tests. It holds nothing of a database: the documents know theirs."""
+    return built()
 
 
 @asynccontextmanager
 async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
     """The model registry with an audit trail on a database."""
-    app, registry, observer = built(*plugins) if plugins else _usual()
+    app, registry, observer = built(*plugins) if plugins else _usual(ArtifactSettings.load())
     observer.events.clear()
     await init_beanie(database, document_models=[bound.resource.document for bound in registry])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
