@@ -7,7 +7,7 @@ aliases, and `judge` lets no promotion pass that the gates refuse. Both read wit
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regesta import Action, Change, Conflict, Forbidden, Invalid, Issue
+from regesta import Action, Change, Conflict, Forbidden, Issue
 from regesta_models.cards import ModelCard, VersionCard, front_matter_of
 from regesta_models.documents import Model, Version, VersionStatus
 from regesta_models.gates import Facts, failures
@@ -182,7 +182,7 @@ def check_withdrawal(change: Change[Approval]) -> None:
 
 
 async def prepare_policy(change: Change[PromotionPolicy]) -> None:
-    """The model that a policy names is there. Raises Invalid."""
+    """The model that a policy names is there. Raises Conflict."""
     before, after = change.before, change.after
     if after is None or (before is not None and before.model == after.model):
         return
@@ -191,5 +191,5 @@ async def prepare_policy(change: Change[PromotionPolicy]) -> None:
         wanted = {"workspace": after.workspace, "name": after.model}
         model = await Model.find_one(wanted, session=change.session)
         if model is None:
-            raise Invalid("model", "is no model of this workspace")
+            raise Conflict(f"there is no model {after.model!r}", code="NO_SUCH_MODEL")
         after.model_id = model.id

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, caller_of
@@ -85,4 +85,11 @@ def promotion_router(registry: Registry) -> APIRouter:
         stored = await aliases.rollback(caller, model, alias, reason=body.reason, validate_only=dry)
         return moved_response(request, stored, dry=dry)
 
+    async def only_post() -> None:
+        """What would else be taken for an alias named `champion:override`."""
+        raise HTTPException(405, "send a POST", {"Allow": "POST"})
+
+    for custom in ("override", "rollback"):
+        others = ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
+        router.add_api_route(f"{ONE}:{custom}", only_post, methods=others, include_in_schema=False)
     return router

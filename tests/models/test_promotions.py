@@ -375,3 +375,11 @@ async def test_promotions_go_with_their_model(service: Service) -> None:
     assert (await service.client.delete(f"{VERSIONS}/1")).status_code == 204
     assert (await service.client.delete(at("resnet"))).status_code == 204
     assert await service.database["promotions"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("method", ["override", "rollback"])
+async def test_custom_methods_of_aliases_are_posts(method: str, memory_service: Service) -> None:
+    for verb in ("GET", "PUT", "PATCH", "DELETE"):
+        answer = await memory_service.client.request(verb, f"{ALIAS}:{method}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["code"] == "METHOD_NOT_ALLOWED"

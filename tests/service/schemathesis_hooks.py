@@ -20,6 +20,8 @@ ARTIFACT, PENDING = "folder/weights.bin", "2"
 JSON_PATCH = "application/json-patch+json"
 NDJSON = "application/x-ndjson"
 
+# Lists whose items differ in this member.
+UNIQUE = {"artifacts": "path", "tags": "key"}
 CONDITIONS = ("If-Match", "If-None-Match")
 # No made-up digest is that of the body, and a made-up range may lie behind the end: tests/models tries them.
 OF_BYTES = ("Content-Digest", "Repr-Digest", "Range", "If-Range")
@@ -121,9 +123,12 @@ def _make_acceptable(case: Any, phase: str) -> None:
         # Most pointers lead nowhere. One phase tries them; in the other they lead to a text.
         if phase == "coverage":
             case.body = [change | dict.fromkeys(change.keys() & {"path", "from"}, "/description") for change in body]
-    elif isinstance(body, dict) and body.get("artifacts"):
-        case.body = {**body, "artifacts": list({file["path"]: file for file in body["artifacts"]}.values())}
-    elif case.method == "POST" and case.path.endswith("/models"):
+        return
+    if isinstance(body, dict):
+        for name, key in UNIQUE.items():
+            if isinstance(body.get(name), list):
+                case.body = body = {**body, name: list({item[key]: item for item in body[name]}.values())}
+    if case.method == "POST" and case.path.endswith("/models"):
         if body["name"] in _names:
             case.body = {**body, "name": f"model-{next(_numbers)}"}
         _names.add(case.body["name"])
@@ -144,10 +149,11 @@ def _existing(base_url: str, names: list[str], method: str) -> dict[str, str]:
         keys[last] = _sent(api, "POST", "/models", {"name": f"short-lived-{number}"})["name"]
     elif method == "DELETE" and last == "version":
         keys[last] = str(_sent(api, "POST", f"/models/{model}/versions", {})["number"])
-    elif method == "DELETE":
+    elif method == "DELETE" and last == "alias":
         keys[last] = f"short-lived-{number}"
         _sent(api, "PUT", f"/models/{model}/aliases/{keys[last]}", {"version": 1})
-    return {name: keys[name] for name in names}
+    # Of the others none is there: what is made up for them is a key, and leads to a 404.
+    return {name: keys[name] for name in names if name in keys}
 
 
 @cache
