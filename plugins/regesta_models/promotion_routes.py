@@ -90,6 +90,6 @@ def promotion_router(registry: Registry) -> APIRouter:
         raise HTTPException(405, "send a POST", {"Allow": "POST"})
 
     for custom in ("override", "rollback"):
-        others = ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
+        others = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"]
         router.add_api_route(f"{ONE}:{custom}", only_post, methods=others, include_in_schema=False)
     return router

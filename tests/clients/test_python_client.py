@@ -14,7 +14,10 @@ __all__ = ["service_address"]
 HERE = Path(__file__).parent
 PACKAGE = "regesta_client"
 # No content type of imports is known to the generator; the page tells to say this.
-CONFIG = '{"content_type_overrides": {"application/x-ndjson": "application/octet-stream"}}'
+CONFIG = (
+    '{"content_type_overrides": '
+    '{"application/x-ndjson": "application/octet-stream", "text/markdown": "application/octet-stream"}}'
+)
 PAGE = HERE.parents[1] / "docs" / "clients.md"
 
 # The generator's own file, the same for every OpenAPI: `__exit__(*args: object)` hands them on to httpx.

@@ -379,7 +379,7 @@ async def test_promotions_go_with_their_model(service: Service) -> None:
 
 @pytest.mark.parametrize("method", ["override", "rollback"])
 async def test_custom_methods_of_aliases_are_posts(method: str, memory_service: Service) -> None:
-    for verb in ("GET", "PUT", "PATCH", "DELETE"):
+    for verb in ("GET", "OPTIONS", "PUT", "PATCH", "DELETE"):
         answer = await memory_service.client.request(verb, f"{ALIAS}:{method}")
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert answer.json()["code"] == "METHOD_NOT_ALLOWED"
