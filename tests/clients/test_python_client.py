@@ -1,6 +1,7 @@
 """openapi-python-client makes a client of all that the service's OpenAPI says, and the client works."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,7 @@ __all__ = ["service_address"]
 HERE = Path(__file__).parent
 PACKAGE = "regesta_client"
 # No content type of imports is known to the generator; the page tells to say this.
-CONFIG = (
-    '{"content_type_overrides": '
-    '{"application/x-ndjson": "application/octet-stream", "text/markdown": "application/octet-stream"}}'
-)
+CONFIG = '{"content_type_overrides": {"application/x-ndjson": "application/octet-stream"}}'
 PAGE = HERE.parents[1] / "docs" / "clients.md"
 
 # The generator's own file, the same for every OpenAPI: `__exit__(*args: object)` hands them on to httpx.
@@ -38,8 +36,10 @@ def client(service_address: str, tmp_path: Path) -> Path:
     assert CONFIG in PAGE.read_text("utf-8")
     assert options in PAGE.read_text("utf-8")
     command = ["-m", "openapi_python_client", "generate", "--url", f"{service_address}/openapi.json"]
-    done = run(tmp_path, *command, *options.split(), "--fail-on-warning")
-    assert "WARNING" not in done, done
+    done = run(tmp_path, *command, *options.split())
+    # It writes no bodies of text, so it leaves out what puts a card.
+    assert re.findall(r"Unsupported content type (\S+)", done) == ["text/markdown"] * 2, done
+    assert done.count("WARNING") == 2, done
     return tmp_path
 
 
