@@ -6,49 +6,15 @@ always stands for exactly one; a version that is being deleted is the same docum
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
-
-from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Stored, Unit, caller_of
-from regesta.errors import Conflict, Malformed, PreconditionFailed, TooLarge, Unavailable, UnsupportedMedia
-from regesta.http import (
-    VALIDATE_ONLY_PARAMETER,
-    body_schema,
-    document_answer,
-    document_response,
-    json_body,
-    no_parameters,
-    only_validates,
-    problem_answers,
-)
-from regesta.schemas import dumps
-from regesta_models.constraints import AliasName
+from regesta import Caller, Invalid, NotFound, Registry, Stored, Unit
+from regesta.errors import Conflict
 from regesta_models.documents import MOST_ALIASES, Version
 from regesta_models.judging import origin
-from regesta_models.parts import LARGEST
 from regesta_models.promotions import Override, Promotion
 
 R = TypeVar("R")
-
-JSON = "application/json"
-LARGEST_BODY = 4096  # bytes
-TAGS: list[str | Enum] = ["aliases"]
-COLLECTION = "/models/{model}/aliases"
-ONE = f"{COLLECTION}/{{alias}}"
-
-ModelKey = Annotated[str, Path(min_length=1, description="The name of the model.")]
-AliasKey = Annotated[AliasName, Path(description="The alias.")]
-
-
-class AliasTarget(BaseModel):
-    """Which version an alias stands for."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    version: Annotated[int, Field(ge=1, le=LARGEST)] = Field(description="The number of a version of the model.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,109 +192,13 @@ class Aliases:
         return dict(sorted(aliases.items()))
 
     async def _holder(self, caller: Caller, model: str, alias: str, unit: Unit) -> int | None:
-        filter_ = await self._below(caller, model, unit)
-        found = await self._versions.collection.find_one(
-            {**filter_, "aliases": alias}, {"number": 1}, session=unit.session
-        )
-        return None if found is None else int(found["number"])
+        found = await self._versions.find_where(caller, (model,), {"aliases": alias}, session=unit.session)
+        return None if found is None else int(found.raw["number"])
 
     async def _below(self, caller: Caller, model: str, unit: Unit) -> dict[str, Any]:
         """What all versions of a model have in common. Raises NotFound."""
         parent = await self._versions.parent_value(caller, (model,), unit.session)
         return self._versions.addresses.collection_filter(caller.scope, parent)
-
-
-def alias_router(registry: Registry) -> APIRouter:
-    """The routes below `/models/{model}/aliases`."""
-    aliases, versions = Aliases(registry), registry["versions"]
-    router = APIRouter(route_class=ProblemRoute)
-
-    def asking(operation: str) -> Any:
-        return Depends(caller_of(versions, operation))
-
-    @router.get(
-        COLLECTION,
-        operation_id="list_aliases",
-        summary="List the aliases of a model",
-        tags=TAGS,
-        response_model=dict[str, int],
-        responses={
-            200: {"description": "The version number that each alias stands for"},
-            **problem_answers(Malformed, NotFound, Invalid, Unavailable),
-        },
-    )
-    async def list_aliases(
-        request: Request, model: ModelKey, caller: Annotated[Caller, asking("list_aliases")]
-    ) -> Response:
-        no_parameters(request)
-        return Response(dumps(await aliases.list(caller, model)), media_type=JSON)
-
-    @router.get(
-        ONE,
-        operation_id="get_alias",
-        summary="Get the version that an alias stands for",
-        tags=TAGS,
-        responses={
-            200: document_answer(Version, "The version"),
-            304: {"description": "The client has this revision"},
-            **problem_answers(Malformed, NotFound, PreconditionFailed, Invalid, Unavailable),
-        },
-    )
-    async def get_alias(
-        request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("get_alias")]
-    ) -> Response:
-        no_parameters(request)
-        return document_response(request, await aliases.get(caller, model, alias))
-
-    router.add_api_route(ONE, get_alias, methods=["HEAD"], operation_id="get_alias_head", include_in_schema=False)
-
-    @router.put(
-        ONE,
-        operation_id="set_alias",
-        summary="Let an alias stand for a version",
-        tags=TAGS,
-        responses={
-            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
-            201: document_answer(Version, "The alias is new and stands for this version"),
-            **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
-        },
-        openapi_extra={**body_schema(AliasTarget), "parameters": [VALIDATE_ONLY_PARAMETER]},
-    )
-    async def set_alias(
-        request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("set_alias")]
-    ) -> Response:
-        dry = only_validates(request)
-        target = await json_body(request, AliasTarget, limit=LARGEST_BODY)
-        stored, new = await aliases.set(caller, model, alias, target.version, validate_only=dry)
-        return moved_response(request, stored, new=new, dry=dry)
-
-    @router.delete(
-        ONE,
-        operation_id="delete_alias",
-        summary="Take an alias away",
-        tags=TAGS,
-        status_code=204,
-        response_model=None,
-        responses={
-            204: {"description": "The alias is gone"},
-            **problem_answers(Malformed, NotFound, Conflict, Invalid, Unavailable),
-        },
-    )
-    async def delete_alias(
-        request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("delete_alias")]
-    ) -> Response:
-        no_parameters(request)
-        await aliases.delete(caller, model, alias)
-        return Response(status_code=204)
-
-    return router
-
-
-def moved_response(request: Request, stored: Stored[Version], *, new: bool = False, dry: bool = False) -> Response:
-    """The version that an alias stands for now; without its ETag where it only would."""
-    if dry:
-        return Response(dumps(stored.codec.wire(stored.raw)), media_type=JSON)
-    return document_response(request, stored, 201 if new else 200)
 
 
 def no_alias(alias: str) -> NotFound:

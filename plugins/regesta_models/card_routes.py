@@ -27,7 +27,7 @@ from regesta.http import (
     text_body,
 )
 from regesta.schemas import dumps
-from regesta_models.aliases import ModelKey
+from regesta_models.alias_routes import ModelKey
 from regesta_models.cards import CARD, MOST_CHARACTERS, Card
 from regesta_models.front_matter import read_front_matter
 from regesta_models.rendering import SAFE, page_of

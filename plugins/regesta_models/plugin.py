@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from regesta import READS, Change, Operation, Parent, Registry, Resource, hookimpl
 from regesta.workspaces import workspace_scope
-from regesta_models.aliases import alias_router
+from regesta_models.alias_routes import alias_router
 from regesta_models.artifact_routes import artifact_router
 from regesta_models.artifacts import Artifacts, mark_contents
 from regesta_models.card_routes import card_router

@@ -15,7 +15,8 @@ from regesta.http import (
     only_validates,
     problem_answers,
 )
-from regesta_models.aliases import LARGEST_BODY, ONE, TAGS, Aliases, AliasKey, AliasTarget, ModelKey, moved_response
+from regesta_models.alias_routes import LARGEST_BODY, ONE, TAGS, AliasKey, AliasTarget, ModelKey, moved_response
+from regesta_models.aliases import Aliases
 from regesta_models.documents import Version
 from regesta_models.promotions import Override, Reason
 
