@@ -301,7 +301,7 @@ async def test_a_policy_guards_its_own_model_or_all(any_service: Service) -> Non
     unknown = await service.client.post(
         POLICIES, json={"name": "q", "alias": "a", "model": "typo", "gates": [{"type": "digests"}]}
     )
-    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/model")
+    assert (unknown.status_code, unknown.json()["type"]) == (409, "urn:regesta:problem:no-such-model")
 
 
 async def test_a_model_that_starts_anew_is_guarded_as_before(service: Service) -> None:
