@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from regesta import Caller, Conflict, HistoryRequest, NotFound, Registry, Stored
+from regesta import Caller, Conflict, HistoryRequest, NotFound, Operations, Registry, Stored
 from regesta.errors import ConfigurationError
 from regesta.schemas import dumps
 from regesta_models import bundles
 from regesta_models.artifacts import Artifacts
 from regesta_models.blobs import Blob
 from regesta_models.bundles import BundleWriter, descriptor, member_of
+from regesta_models.cards import CARD
 from regesta_models.documents import Model, Version, VersionStatus
 from regesta_models.manifests import canonical, digest_of, files_digest
 
@@ -79,6 +80,7 @@ class Exporter:
     def __init__(self, registry: Registry, artifacts: Artifacts, caller: Caller) -> None:
         self._registry, self._artifacts, self._caller = registry, artifacts, caller
         self._models, self._versions = registry["models"], registry["versions"]
+        self._model_cards, self._version_cards = registry["model-cards"], registry["version-cards"]
 
     async def export(self, reference: str, path: Path) -> Exported:
         """Write `NAME`, `NAME@alias` or `NAME/number` to a file, which is there only once it is whole.
@@ -140,12 +142,14 @@ class Exporter:
     async def _add_model(self, content: _Content, model: Stored[Model]) -> None:
         wire = _wire(model)
         body = {name: value for name, value in wire.items() if model.codec.accepts(name)}
-        layers = [await self._history(content, model, None)]
+        layers = await self._card(content, self._model_cards, (model.document.name,))
+        layers.append(await self._history(content, model, None))
         content.add_manifest(bundles.MODEL, {"name": wire["name"], "model": body}, layers)
 
     async def _add_version(self, content: _Content, model: Stored[Model], version: Stored[Version]) -> None:
         wire = _wire(version)
-        layers = []
+        keys = (model.document.name, str(version.document.number))
+        layers = await self._card(content, self._version_cards, keys)
         for file in version.document.artifacts:
             blob = await self._artifacts.blobs.find(version.document.workspace, file.sha256)
             if blob is not None:
@@ -162,6 +166,12 @@ class Exporter:
             "version": {name: value for name, value in wire.items() if version.codec.accepts(name)},
         }
         content.add_manifest(bundles.VERSION, document, layers)
+
+    async def _card(self, content: _Content, cards: Operations[Any], keys: Sequence[str]) -> list[dict[str, Any]]:
+        raw = await cards.find(self._caller, (*keys, CARD))
+        if raw is None:
+            return []
+        return [content.add(bundles.CARD, raw["text"].encode(), annotations={bundles.TITLE: "card.md"})]
 
     async def _history(self, content: _Content, stored: Stored[Any], parent: str | None) -> dict[str, Any]:
         name = self._models.resource.name if parent is None else self._versions.resource.name

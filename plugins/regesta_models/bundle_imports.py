@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from regesta import Caller, Conflict, Registry, Unavailable, Unit
+from regesta import Caller, Conflict, Invalid, Registry, Unavailable, Unit
+from regesta.errors import TooLarge
 from regesta.schemas import dumps
 from regesta_models.aliases import Aliases
 from regesta_models.artifacts import Artifacts
 from regesta_models.bundle_exports import identity_of
 from regesta_models.bundles import MODEL, BadBundle, Bundle, Entry
+from regesta_models.cards import CARD, check_card
 from regesta_models.documents import Version, VersionStatus
 from regesta_models.parts import VersionReference
 
@@ -21,21 +23,22 @@ SECONDS = 50.0
 class Imported:
     """What an import did.
 
-    `numbers` has for each number in the bundle the one here, `created` those here that are new. `left` are aliases
-    that stand for another version here, or were refused, with the reason.
+    `numbers` has for each number in the bundle the one here, `created` those here that are new. `cards` tells
+    whose card is new. `left` are aliases that stand for another version here, or were refused, with the reason.
     """
 
     model: str
     new_model: bool = False
     numbers: dict[int, int] = field(default_factory=dict)
     created: list[int] = field(default_factory=list)
+    cards: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
         """Whether anything is here now that was not."""
-        return bool(self.new_model or self.created or self.aliases)
+        return bool(self.new_model or self.created or self.cards or self.aliases)
 
 
 class Importer:
@@ -44,11 +47,12 @@ class Importer:
     def __init__(self, registry: Registry, artifacts: Artifacts, caller: Caller) -> None:
         self._artifacts, self._caller = artifacts, caller
         self._models, self._versions = registry["models"], registry["versions"]
+        self._model_cards, self._version_cards = registry["model-cards"], registry["version-cards"]
         self._aliases = Aliases(registry)
         self._workspace: str = caller.scope["workspace"]
 
     async def read(self, bundle: Bundle) -> Imported:
-        """Take in what is missing: bytes first, then all documents in one transaction, then missing aliases.
+        """Take in what is missing: bytes first, then all documents and cards in one transaction, then missing aliases.
 
         A version that is here already, with its number or another, is left as it is. A new one keeps its number where
         no version ever had it, else it gets the next one. Raises BadBundle, Invalid, Conflict, Unavailable.
@@ -63,8 +67,10 @@ class Importer:
         async def work(unit: Unit) -> Imported:
             done = Imported(name)
             await self._write_model(unit, done, model)
+            await self._write_card(unit, done, model.card)
             for entry in versions:
                 await self._write_version(unit, done, entry)
+                await self._write_card(unit, done, entry.card, done.numbers[entry.document["number"]])
             await self._check_bytes(unit, contents)
             return done
 
@@ -133,6 +139,21 @@ class Importer:
         written = await self._versions.create(self._caller, (done.model,), made, unit)
         done.numbers[number] = written.document.number
         done.created.append(written.document.number)
+
+    async def _write_card(self, unit: Unit, done: Imported, text: str | None, number: int = 0) -> None:
+        """The card of a version, or of the model, where there is none here."""
+        cards = self._version_cards if number else self._model_cards
+        keys = (done.model, str(number)) if number else (done.model,)
+        if text is None or await cards.find(self._caller, (*keys, CARD), unit.session) is not None:
+            return
+        of = f"version {number}" if number else "the model"
+        try:
+            check_card(text)
+        except (Invalid, TooLarge) as error:
+            raise BadBundle(f"the card of {of} is none: {error}") from error
+        document = cards.resource.document
+        await cards.create(self._caller, keys, lambda: document.model_construct(text=text), unit)
+        done.cards.append(of)
 
     async def _set_aliases(self, done: Imported, entry: Entry) -> None:
         """Aliases that are missing, by the rules that every alias is set by."""

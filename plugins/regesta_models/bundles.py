@@ -1,8 +1,8 @@
-"""Bundles: a model with versions, files, digests and history in one archive, to be carried between registries.
+"""Bundles: a model with versions, cards, files, digests and history in one archive, to be carried between registries.
 
 A tar file with the content of an OCI image layout (image-spec 1.1): `index.json` lists a manifest for the model and
-one for each version; a manifest lists its document (`config`) and its files (`layers`); and each of these is kept
-once, named by its digest. So whoever knows the digest of `index.json` can check all of it, with other tools too.
+one for each version; a manifest lists its document (`config`), its card and its files (`layers`); and each of these is
+kept once, named by its digest. So whoever knows the digest of `index.json` can check all of it, with other tools too.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ MODEL = "application/vnd.regesta.model.v1+json"
 VERSION = "application/vnd.regesta.version.v1+json"
 HISTORY = "application/vnd.regesta.history.v1+json"
 FILE = "application/octet-stream"
+CARD = "text/markdown"
 
 PIECE = 2**20
 LARGEST_DOCUMENT = 32 * PIECE  # twice what MongoDB keeps as one
@@ -51,11 +52,12 @@ def member_of(digest: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model or a version in a bundle: its document, and the files whose bytes are there, by path."""
+    """A model or a version in a bundle: its document, its card, and the files whose bytes are there, by path."""
 
     kind: str
     document: dict[str, Any]
     files: dict[str, dict[str, Any]]
+    card: str | None
 
 
 class Bundle:
@@ -84,12 +86,11 @@ class Bundle:
         """The model, then its versions as they were listed."""
         for listed in self._json(INDEX)["manifests"]:
             manifest = self._json(member_of(listed["digest"]))
-            files = {
-                layer.get("annotations", {}).get(TITLE): layer
-                for layer in manifest["layers"]
-                if layer["mediaType"] == FILE
-            }
-            yield Entry(manifest["artifactType"], self._json(member_of(manifest["config"]["digest"])), files)
+            layers = manifest["layers"]
+            files = {layer.get("annotations", {}).get(TITLE): layer for layer in layers if layer["mediaType"] == FILE}
+            cards = [member_of(layer["digest"]) for layer in layers if layer["mediaType"] == CARD]
+            document = self._json(member_of(manifest["config"]["digest"]))
+            yield Entry(manifest["artifactType"], document, files, self._text(cards[0]) if cards else None)
 
     def pieces(self, digest: str) -> Iterator[bytes]:
         """Content, piece by piece."""
@@ -180,6 +181,12 @@ class Bundle:
         if not isinstance(found, dict):
             raise BadBundle(f"{name} is not a JSON object")
         return found
+
+    def _text(self, name: str) -> str:
+        try:
+            return self._read(name).decode()
+        except UnicodeDecodeError as error:
+            raise BadBundle(f"{name} is not UTF-8") from error
 
     def _read(self, name: str) -> bytes:
         if name not in self._members:

@@ -28,7 +28,7 @@ from regesta.http import (
 )
 from regesta.schemas import dumps
 from regesta_models.alias_routes import ModelKey
-from regesta_models.cards import CARD, MOST_CHARACTERS, Card
+from regesta_models.cards import CARD, MOST_CHARACTERS, Card, check_card
 from regesta_models.front_matter import read_front_matter
 from regesta_models.rendering import SAFE, page_of
 
@@ -85,11 +85,7 @@ class Cards:
         dry = only_validates(request)
         condition = _any_form(precondition_of(request))
         text = await text_body(request, MARKDOWN, limit=LARGEST_BODY)
-        if len(text) > MOST_CHARACTERS:
-            raise TooLarge(f"a card may have at most {MOST_CHARACTERS} characters")
-        if "\x00" in text:
-            raise Invalid("", "must not contain NUL")
-        read_front_matter(text)
+        check_card(text)
         document = self.operations.resource.document
         written = await self.operations.update(
             caller,

@@ -7,7 +7,8 @@ from beanie import PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
-from regesta import Immutable, ReadOnly
+from regesta import Immutable, Invalid, ReadOnly
+from regesta.errors import TooLarge
 from regesta_models.documents import Entry, utc_now
 from regesta_models.front_matter import read_front_matter
 
@@ -48,6 +49,15 @@ class VersionCard(Card):
         name = "version_cards"
         use_revision = True
         indexes = [IndexModel([("workspace", ASCENDING), ("version_id", ASCENDING), ("name", ASCENDING)], unique=True)]
+
+
+def check_card(text: str) -> None:
+    """Raises TooLarge, Invalid with the line of what is wrong."""
+    if len(text) > MOST_CHARACTERS:
+        raise TooLarge(f"a card may have at most {MOST_CHARACTERS} characters")
+    if "\x00" in text:
+        raise Invalid("", "must not contain NUL")
+    read_front_matter(text)
 
 
 def front_matter_of(text: str) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def _told(done: Imported) -> list[str]:
     for number, here in done.numbers.items():
         moved = "" if here == number else f" as version {here}"
         lines.append(f"version {number}: {'is new' if here in done.created else 'is there'}{moved}")
+    lines += [f"card of {of}: is new" for of in done.cards]
     lines += [f"alias {alias}: is new" for alias in done.aliases]
     lines += [f"alias {alias}: is left: {why}" for alias, why in done.left.items()]
     return lines if done.changed else [*lines, "nothing changed"]

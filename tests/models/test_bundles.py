@@ -19,6 +19,9 @@ from regesta_models.bundles import BadBundle, Bundle
 CALLER = Caller(scope={"workspace": "default"})
 ELSEWHERE = Caller(scope={"workspace": "elsewhere"})
 WEIGHTS = b"weights " * 300_000
+MODEL_CARD = "---\nlicense: MIT\n---\n# ResNet\n\nSees — ☃\n"
+VERSION_CARD = "# Version 3\n"
+VERSION_3 = "/models/resnet/versions/3"
 
 
 def files_in(folder: Path) -> list[str]:
@@ -26,8 +29,9 @@ def files_in(folder: Path) -> list[str]:
 
 
 async def filled(service: Service) -> None:
-    """A model with three versions that are ready, one that is gone, one that is pending, and two aliases."""
+    """A model with three versions that are ready, one that is gone, one that is pending, two aliases, two cards."""
     await service.model(description="sees", license="MIT", tags=[{"key": "family", "value": "cnn"}])
+    await write_card(service, "/models/resnet", MODEL_CARD)
     for number in (1, 2, 3, 4):
         artifacts = await service.pending(
             params={"depth": number, "rate": 0.1},
@@ -38,9 +42,23 @@ async def filled(service: Service) -> None:
         await service.client.put(f"{artifacts}/labels/{number}.txt", content=b"cat %d" % number)
         await service.ready(artifacts)
     await service.client.delete("/models/resnet/versions/2")
+    await write_card(service, VERSION_3, VERSION_CARD)
     await service.pending()
     await service.point("production", 3)
     await service.point("candidate", 4)
+
+
+async def write_card(service: Service, path: str, text: str, workspace: str = "default") -> None:
+    headers = {"Content-Type": "text/markdown", "X-Regesta-Workspace": workspace}
+    answer = await service.client.put(f"{path}/card", content=text.encode(), headers=headers)
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def cards_of(service: Service, workspace: str) -> dict[str, str]:
+    headers = {"X-Regesta-Workspace": workspace, "Accept": "text/markdown"}
+    paths = ["/models/resnet", *(f"/models/resnet/versions/{number}" for number in (1, 3, 4))]
+    answers = {path: await service.client.get(f"{path}/card", headers=headers) for path in paths}
+    return {path: answer.text for path, answer in answers.items() if answer.status_code == 200}
 
 
 async def export(service: Service, path: Path, reference: str = "resnet", caller: Caller = CALLER) -> Exported:
@@ -87,6 +105,8 @@ async def test_a_round(service: Service, mongod_uri: str, tmp_path: Path) -> Non
     assert first.new_model
     assert first.numbers == {1: 1, 3: 3, 4: 4}
     assert sorted(first.aliases) == ["candidate", "production"]
+    assert first.cards == ["the model", "version 3"]
+    assert await cards_of(service, "elsewhere") == {"/models/resnet": MODEL_CARD, VERSION_3: VERSION_CARD}
     assert await state(service, "elsewhere") == before
 
     again = await read(service, tmp_path / "resnet.tar")
@@ -95,6 +115,28 @@ async def test_a_round(service: Service, mongod_uri: str, tmp_path: Path) -> Non
     home = await read(service, tmp_path / "resnet.tar", CALLER)
     assert not home.changed
     assert await state(service, "elsewhere") == before
+
+
+async def test_a_card_that_is_here_stays(service: Service, tmp_path: Path) -> None:
+    await filled(service)
+    await export(service, tmp_path / "resnet.tar")
+    await read(service, tmp_path / "resnet.tar")
+    await write_card(service, "/models/resnet", "ours", "elsewhere")
+    gone = await service.client.delete(f"{VERSION_3}/card", headers={"X-Regesta-Workspace": "elsewhere"})
+    assert gone.status_code == 204
+    again = await read(service, tmp_path / "resnet.tar")
+    assert again.changed
+    assert again.cards == ["version 3"]
+    assert await cards_of(service, "elsewhere") == {"/models/resnet": "ours", VERSION_3: VERSION_CARD}
+
+
+async def test_a_card_that_is_none_is_refused(service: Service, tmp_path: Path) -> None:
+    await filled(service)
+    await service.database["model_cards"].update_one({}, {"$set": {"text": "---\nlicense: [MIT\n---\n"}})
+    await export(service, tmp_path / "resnet.tar")
+    with pytest.raises(BadBundle, match="the card of the model is none: body: line 3"):
+        await read(service, tmp_path / "resnet.tar")
+    assert (await service.client.get("/models", headers={"X-Regesta-Workspace": "elsewhere"})).json()["items"] == []
 
 
 async def test_another_registry(service: Service, mongod_uri: str, tmp_path: Path) -> None:
