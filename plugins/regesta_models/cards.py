@@ -7,7 +7,7 @@ from beanie import PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
-from regesta import Immutable, Invalid, ReadOnly
+from regesta import Immutable, Invalid, ReadOnly, WriteOnly
 from regesta.errors import TooLarge
 from regesta_models.documents import Entry, utc_now
 from regesta_models.front_matter import read_front_matter
@@ -23,6 +23,7 @@ class Card(Entry):
     text: Annotated[str, Field(max_length=MOST_CHARACTERS)]
     updated_at: Annotated[datetime, ReadOnly] = Field(default_factory=utc_now)
     updated_by: Annotated[str, ReadOnly] = ""
+    base_models: Annotated[list[str], ReadOnly, WriteOnly] = Field(default_factory=list)  # for lineages
 
 
 class ModelCard(Card):
@@ -58,6 +59,12 @@ def check_card(text: str) -> None:
     if "\x00" in text:
         raise Invalid("", "must not contain NUL")
     read_front_matter(text)
+
+
+def base_models_of(text: str) -> list[str]:
+    """What a card names under `base_model`: a text, or a list of them. Raises Invalid."""
+    named = front_matter_of(text).get("base_model") or []
+    return [named] if isinstance(named, str) else list(dict.fromkeys(named))
 
 
 def front_matter_of(text: str) -> dict[str, Any]:

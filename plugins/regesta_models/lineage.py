@@ -28,7 +28,7 @@ TAGS: list[str | Enum] = ["lineage"]
 TURNS = "regesta_lineage_turns"
 # MongoDB's: a $graphLookup needs more than 100 MB.
 TOO_MUCH_MEMORY = frozenset({40099, 292, 16945})
-_SHOWN = ("reference", "lineage", "status", "stage")
+_SHOWN = ("model_id", "reference", "lineage", "status", "stage")
 
 
 class Direction(StrEnum):
@@ -40,25 +40,25 @@ class Direction(StrEnum):
 
 
 class LineageNode(BaseModel):
-    """A version, or a data set."""
+    """A version, a data set, or a model that a card names as what it is based on."""
 
-    id: str = Field(description="`version:resnet/3`, `dataset:imagenet`: unique in the graph.")
-    type: Literal["version", "dataset"]
+    id: str = Field(description="`version:resnet/3`, `dataset:imagenet`, `model:timm/resnet50`: unique in the graph.")
+    type: Literal["version", "dataset", "model"]
     model: str | None = None
     version: int | None = None
     name: str | None = Field(default=None, description="Of a data set.")
     distance: int = Field(description="Edges from the version asked for: less than 0 for what it was made from.")
-    exists: bool = Field(default=True, description="false: named as a parent, and not there (any more).")
+    exists: bool = Field(default=True, description="false: named, and not in this registry (any more).")
     status: str | None = None
     stage: str | None = None
 
 
 class LineageEdge(BaseModel):
-    """`from` was made from `to`, or trained on it."""
+    """`from` was made from `to`, trained on it, or is based on it as its card says."""
 
     from_: str = Field(alias="from")
     to: str
-    kind: Literal["derived_from", "trained_on"]
+    kind: Literal["derived_from", "trained_on", "based_on"]
 
 
 class LineageGraph(BaseModel):
@@ -113,12 +113,20 @@ class _Graph:
                     self.nodes[above] = {"id": above, **missing}
                 self.edges[identity, above] = {"from": identity, "to": above, "kind": "derived_from"}
 
+    def add_base(self, raw: Mapping[str, Any], name: str, *, exists: bool) -> None:
+        """What a version's card says that it is based on."""
+        identity, base = _named(raw["reference"]), f"model:{name}"
+        distance = self.nodes[identity]["distance"] - 1
+        node = {"id": base, "type": "model", "model": name, "distance": distance, "exists": exists}
+        self.nodes.setdefault(base, node)
+        self.edges[identity, base] = {"from": identity, "to": base, "kind": "based_on"}
+
 
 class Lineages:
     """Follows lineages."""
 
     def __init__(self, registry: Registry) -> None:
-        self._versions = registry["versions"]
+        self._registry, self._versions = registry, registry["versions"]
 
     async def graph(self, caller: Caller, model: str, number: str, direction: Direction, depth: int) -> dict[str, Any]:
         """The graph. Raises NotFound, Invalid where it is too large, Unsupported in memory, Unavailable."""
@@ -138,9 +146,29 @@ class Lineages:
                     for raw in found[:MOST_NODES]:
                         away = int(raw["distance"]) + 1
                         graph.add(raw, -away if way is Direction.UP else away)
-        graph.connect(depth, up=direction is not Direction.DOWN, complete=not truncated)
+            graph.connect(depth, up=direction is not Direction.DOWN, complete=not truncated)
+            if direction is not Direction.DOWN:
+                await self._add_bases(caller, graph, depth)
         nodes, edges = list(graph.nodes.values()), list(graph.edges.values())
         return {"root": _named(root["reference"]), "nodes": nodes, "edges": edges, "truncated": truncated}
+
+    async def _add_bases(self, caller: Caller, graph: _Graph, depth: int) -> None:
+        """What the cards of these versions, or of their models, name as base models."""
+        near = [raw for raw in graph.raws if -depth < graph.nodes[_named(raw["reference"])]["distance"] <= 0]
+        of_versions = await self._bases(caller, "version-cards", "version_id", {raw["_id"] for raw in near})
+        of_models = await self._bases(caller, "model-cards", "model_id", {raw["model_id"] for raw in near})
+        found = [(raw, of_versions.get(raw["_id"], of_models.get(raw["model_id"], []))) for raw in near]
+        named = sorted({name for _, names in found for name in names})
+        models = self._registry["models"].collection.find({**caller.scope, "name": {"$in": named}}, {"name": 1})
+        here = {raw["name"] for raw in await models.to_list(None)} if named else set()
+        for raw, names in found:
+            for name in names:
+                graph.add_base(raw, name, exists=name in here)
+
+    async def _bases(self, caller: Caller, cards: str, field: str, of: set[Any]) -> dict[Any, list[str]]:
+        wanted = {**caller.scope, field: {"$in": list(of)}}
+        found = self._registry[cards].collection.find(wanted, {field: 1, "base_models": 1})
+        return {raw[field]: raw.get("base_models", []) for raw in await found.to_list(None)}
 
     async def _followed(self, caller: Caller, root: Any, way: Direction, depth: int) -> list[dict[str, Any]]:
         """The nearest versions in one direction, one more than are shown."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from regesta import Action, Change, Conflict, hookimpl, reads_when
 from regesta_models import judging
-from regesta_models.cards import Card
+from regesta_models.cards import Card, base_models_of
 from regesta_models.deployments import Deployment, prepare_deployment
 from regesta_models.documents import Entry, Registered, Version, VersionStatus
 from regesta_models.lineage import check_lineage, names_parents
@@ -34,6 +34,7 @@ async def prepare_change(change: Change[Entry]) -> None:
     match after:
         case Card() if change.before is None or _content(change.before) != _content(after):
             after.updated_at, after.updated_by = change.time, change.actor.subject
+            after.base_models = base_models_of(after.text)
         case Promotion():
             await judging.judge(asked)
         case Approval():

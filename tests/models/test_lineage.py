@@ -87,6 +87,37 @@ async def test_the_nearest_of_too_many(service: Service, monkeypatch: pytest.Mon
     assert set(nodes(found)) == {"base/1", "dataset:web", "tuned/1", "merged/1", "dataset:imagenet"}
 
 
+async def card(service: Service, path: str, base_model: str) -> None:
+    text = f"---\nbase_model: {base_model}\n---\n# Card\n"
+    headers = {"Content-Type": "text/markdown"}
+    answer = await service.client.put(f"{path}/card", content=text.encode(), headers=headers)
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def test_base_models_of_cards(service: Service) -> None:
+    """The card of a version counts more than that of its model; what it names may be anywhere."""
+    await family(service)
+    await card(service, "/models/base", "timm/resnet50")
+    await card(service, "/models/tuned", "timm/other")
+    await card(service, "/models/tuned/versions/1", "[small, timm/resnet50, small]")
+    up = await graph(service, "merged", 1, direction="up")
+    bases = {node["id"]: (node["distance"], node["exists"]) for node in up["nodes"] if node["type"] == "model"}
+    assert bases == {"model:timm/resnet50": (-2, False), "model:small": (-2, True)}
+    assert {(edge["from"], edge["to"]) for edge in up["edges"] if edge["kind"] == "based_on"} == {
+        ("version:base/1", "model:timm/resnet50"),
+        ("version:tuned/1", "model:timm/resnet50"),
+        ("version:tuned/1", "model:small"),
+    }
+    assert "model:small" not in nodes(await graph(service, "merged", 1, direction="up", depth=1))
+    down = await graph(service, "tuned", 1, direction="down")
+    assert [node["id"] for node in down["nodes"] if node["type"] == "model"] == []
+    await card(service, "/models/tuned/versions/1", "timm/vit")
+    assert "model:timm/vit" in nodes(await graph(service, "tuned", 1, direction="both"))
+    assert (await service.client.get("/models/tuned/card", headers={"Accept": "application/json"})).json().keys() == {
+        "front_matter", "markdown", "updated_at", "updated_by",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("named", [[("tuned", 1)], [("base", 1)], [("small", 1)], [("other", 1), ("small", 1)]])
 async def test_no_version_is_made_from_itself(any_service: Service, named: list[tuple[str, int]]) -> None:
     await family(any_service)
