@@ -75,6 +75,11 @@ class Parent:
     what a list over all parents filters by (`{"model": "name"}`). Deleting a parent that has
     children is refused with 409 unless the client asks with `?cascade=true`. Children that are `owned` are part
     of their parent and go with it unasked.
+
+    `counter` names a hidden field of the parent's stored document where the numbers are counted, instead of beside
+    it: a new child then finds its parent, is numbered and keeps the parent from going in one write. The parent must
+    keep revisions (Beanie's `use_revision`): its ETag does not tell of that write. `touches` names a date of the parent
+    that is set, in the same write, to when its youngest child came.
     """
 
     resource: "Resource[Any]"
@@ -83,6 +88,8 @@ class Parent:
     sequence: str = ""
     copies: Mapping[str, str] = default(default_factory=dict)
     owned: bool = False
+    counter: str = ""
+    touches: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

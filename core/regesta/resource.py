@@ -219,6 +219,7 @@ class Resource(Generic[T]):
                 *(set(self.parent.copies.values()) - above.keys()),
             }:
                 raise DeclarationError(f"{self._said()}: copies: {sorted(lost)} are no fields of both documents")
+            self._check_counter(self.parent)
         if unknown := set(self.scope_fields) - known.keys():
             raise DeclarationError(f"{self._said()}: scope_fields: {sorted(unknown)} are no fields of the document")
         for name in marked_below(self.document):
@@ -230,6 +231,17 @@ class Resource(Generic[T]):
             for operation in NEGOTIATED.keys() & mapping.keys():
                 hosts = " and ".join(NEGOTIATED[operation])
                 raise DeclarationError(f"{self._said()}: {operation} is asked for on the route of {hosts}: name that")
+
+    def _check_counter(self, above: Parent) -> None:
+        document = above.resource.document
+        if above.touches and not (above.counter and above.touches in document.model_fields):
+            raise DeclarationError(f"{self._said()}: touches: a field of the parent, together with a counter")
+        if not above.counter:
+            return
+        if above.counter in document.model_fields or not NAME.match(above.counter):
+            raise DeclarationError(f"{self._said()}: the counter {above.counter!r} must be a name that is no field")
+        if not getattr(getattr(document, "Settings", None), "use_revision", False):
+            raise DeclarationError(f"{self._said()}: a counter needs `use_revision` in {document.__name__}.Settings")
 
     def _check_soft_delete(self) -> None:
         declared = self.document.model_fields.get(DELETED_AT)

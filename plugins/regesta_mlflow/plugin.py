@@ -72,7 +72,7 @@ class Plugin:
         """After a commit: what is due is sent, and webhooks that changed are read again."""
         if event.resource == webhooks.name:
             self._listeners.forget()
-        if self._dispatcher is not None:
+        if self._dispatcher is not None and self._listeners.known:
             self._dispatcher.wake()
 
     @hookimpl

@@ -10,7 +10,7 @@ from regesta.store import Atomicity, atomicity_of
 from regesta_mlflow.errors import Code, Refusal, unknown_alias, unknown_model, unknown_version
 from regesta_mlflow.rules import INT64
 from regesta_mlflow.wire import MODEL_FIELDS, VERSION_FIELDS, model_wire
-from regesta_models import LATEST, Model, Version
+from regesta_models import COUNTER, Model, Version
 
 Raw = dict[str, Any]
 Filter = dict[str, Any]
@@ -63,15 +63,11 @@ class Reads:
 
     async def shown(self, caller: Caller, models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Models with their latest versions and aliases: one query for all of them. Raises Unavailable."""
-        having = [raw for raw in models if raw.get(LATEST)]
+        having = [raw["_id"] for raw in models if raw.get(COUNTER)]
         if not having:
             return [model_wire(raw, (), ()) for raw in models]
-        latest = {entry["id"] for raw in having for entry in raw[LATEST].values()}
-        scope = self.all_of(self.versions, caller)
-        either = [
-            {"_id": {"$in": list(latest)}},
-            {**scope, "model_id": {"$in": [raw["_id"] for raw in having]}, "aliases": {"$gt": ""}},
-        ]
+        below_them = {**self.all_of(self.versions, caller), "model_id": {"$in": having}}
+        either = [{**below_them, "leads": True}, {**below_them, "aliases": {"$gt": ""}}]
         async with bounded(self.versions.resource.timeout):
             collection = await self.collection(self.versions)
             found = await collection.find({"$or": either}, VERSION_FIELDS).to_list(None)
@@ -81,7 +77,7 @@ class Reads:
         return [
             model_wire(
                 raw,
-                [one for one in below[raw["_id"]] if one["_id"] in latest],
+                [one for one in below[raw["_id"]] if one.get("leads")],
                 [one for one in below[raw["_id"]] if one.get("aliases")],
             )
             for raw in models
@@ -90,11 +86,10 @@ class Reads:
     async def latest(self, caller: Caller, name: str, stages: Sequence[str]) -> list[Raw]:
         """The highest version of each of these stages. Raises Refusal, Unavailable."""
         model = await self.model(caller, name)
-        known = model.get(LATEST) or {}
-        wanted = [known[stage]["id"] for stage in dict.fromkeys(stages) if stage in known]
+        leading = {**self.all_of(self.versions, caller), "model_id": model["_id"], "leads": True}
         async with bounded(self.versions.resource.timeout):
             collection = await self.collection(self.versions)
-            found = await collection.find({"_id": {"$in": wanted}}, VERSION_FIELDS).to_list(None)
+            found = await collection.find({**leading, "stage": {"$in": list(stages)}}, VERSION_FIELDS).to_list(None)
         return sorted(found, key=lambda raw: int(raw["number"]))
 
     async def collection(self, operations: Operations[Any]) -> Any:

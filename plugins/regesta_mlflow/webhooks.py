@@ -113,16 +113,16 @@ class Listeners:
     """The active webhooks, remembered for a moment: every write asks for them."""
 
     def __init__(self) -> None:
-        self._known: list[dict[str, Any]] = []
+        self.known: list[dict[str, Any]] = []
         self._until = 0.0
 
     async def of(self, workspace: str) -> list[dict[str, Any]]:
         """The active webhooks of a workspace, raw."""
         if time.monotonic() >= self._until:
             found = collection_of(Webhook).find({"status": WebhookStatus.ACTIVE.value})
-            self._known = await found.to_list(None)
+            self.known = await found.to_list(None)
             self._until = time.monotonic() + FRESH
-        return [raw for raw in self._known if raw["workspace"] == workspace]
+        return [raw for raw in self.known if raw["workspace"] == workspace]
 
     def forget(self) -> None:
         """Read them again the next time."""

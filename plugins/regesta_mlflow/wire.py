@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from regesta_models import LATEST
+from regesta_models import COUNTER
 
 EPOCH, EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - BSON's have no zone
 MILLISECOND = timedelta(milliseconds=1)
@@ -16,11 +16,11 @@ PROMPT_SOURCE = "dummy-source"
 VERSION_FIELDS = dict.fromkeys(
     (
         *("model_id", "model", "number", "created_at", "revised_at", "stage", "description", "source", "run"),
-        *("status", "status_message", "tags", "aliases", "foreign", "kind"),
+        *("status", "status_message", "tags", "aliases", "foreign", "kind", "leads"),
     ),
     1,
 )
-MODEL_FIELDS = dict.fromkeys(("name", "created_at", "revised_at", "description", "tags", "kind", LATEST), 1)
+MODEL_FIELDS = dict.fromkeys(("name", "created_at", "revised_at", "description", "tags", "kind", COUNTER), 1)
 
 Raw = Mapping[str, Any]
 _NOTHING: Raw = {}

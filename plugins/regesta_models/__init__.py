@@ -5,8 +5,7 @@ from regesta_models.artifacts import Artifacts
 from regesta_models.blobs import Blobs
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.deployments import Deployment
-from regesta_models.documents import Kind, Model, Registered, Stage, Version, VersionStatus
-from regesta_models.latest import LATEST
+from regesta_models.documents import COUNTER, Kind, Model, Registered, Stage, Version, VersionStatus
 from regesta_models.parts import (
     Artifact,
     Code,
@@ -36,7 +35,7 @@ from regesta_models.search import FoundVersion
 from regesta_models.sweeps import Swept, shutdown, startup, sweep
 
 __all__ = [
-    "LATEST",
+    "COUNTER",
     "Aliases",
     "Approval",
     "Artifact",

@@ -26,6 +26,7 @@ from regesta_models.parts import (
 )
 
 MOST_ALIASES = 100
+COUNTER = "versions"  # of a stored model, where its versions are counted
 
 
 def utc_now() -> datetime:
@@ -132,8 +133,8 @@ class Version(Registered):
     `aliases` are moved by the routes below `/models/{model}/aliases`. They stand on the version they name, so
     a unique index lets only one version of a model carry each.
 
-    `model` and `kind` (of its model), `latest` and `reference` are what searches and lineages need (search.py,
-    lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
+    `model` and `kind` (of its model), `latest`, `leads` and `reference` are what searches and lineages need (search.py,
+    latest.py, lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
     """
 
     model_id: PydanticObjectId
@@ -162,6 +163,7 @@ class Version(Registered):
     aliases: Annotated[list[AliasName], Field(max_length=MOST_ALIASES), ReadOnly] = Field(default_factory=list)
     model: Annotated[str, ReadOnly, WriteOnly] = ""
     latest: Annotated[bool, ReadOnly, WriteOnly] = True
+    leads: Annotated[bool, ReadOnly, WriteOnly] = True
     reference: Annotated[VersionReference | None, ReadOnly, WriteOnly] = None
     created_by: Annotated[str, ReadOnly] = Field(
         default="", description="The subject of who created it; empty where nobody knows."
@@ -182,8 +184,8 @@ class Version(Registered):
             ),
             # Which versions have this file, and whether any has.
             IndexModel([("workspace", ASCENDING), ("artifacts.sha256", ASCENDING)]),
-            # Deleting a model looks for versions by its id alone; a new version for the one that was the latest.
-            IndexModel([("model_id", ASCENDING), ("latest", ASCENDING)]),
+            # Deleting a model looks for versions by its id alone; a new version for those that were the latest.
+            IndexModel([("model_id", ASCENDING), ("leads", ASCENDING)]),
             *SEARCHED,
             IndexModel([("workspace", ASCENDING), ("reference", ASCENDING)]),
             IndexModel([("workspace", ASCENDING), ("lineage.parents", ASCENDING)]),

@@ -1,11 +1,12 @@
-"""What a model knows of its versions: the highest of each stage, and when one came, went or moved on.
+"""Which versions are the latest: of their model (`latest`), and of their stage in it (`leads`).
 
-Kept beside the fields of the model, where no client sees or sends it: a page of models needs one more query for all
-their latest versions, however many versions there are.
+Flags of the versions themselves, so that indexes serve a search for them, and a page of models needs one more query
+for all their latest versions, however many versions there are. That one stops or begins to be the latest is no
+change to it: nobody is told, and no ETag is new.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,58 +15,78 @@ from regesta import Action, Change
 from regesta.store import collection_of
 from regesta_models.documents import Model, Registered, Stage, Version
 
-LATEST = "latest_versions"  # {"None": {"number": 3, "id": ObjectId}}
+OLDER = {"latest": False, "leads": False}
 
 
 @dataclass(slots=True)
 class _News:
-    """What several changes mean to one model."""
+    """What several changes mean to the versions of one model."""
 
-    time: datetime
-    highest: dict[Stage, Version] = field(default_factory=dict)
-    unknown: set[Stage] = field(default_factory=set)
+    created: list[Version] = field(default_factory=list)
+    stages: set[Stage] = field(default_factory=set)  # that versions left
+    time: datetime | None = None
 
 
 async def keep_latest(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """Write it to the models, with the changes."""
+    """Write what these changes mean to other versions, and to when their models changed.
+
+    Two versions that are created together are numbered one after the other, by the model, which both write.
+    """
     for (workspace, model), news in _news(changes).items():
-        update: dict[str, dict[str, Any]] = defaultdict(dict)
-        update["$max"]["revised_at"] = news.time
-        for stage, version in news.highest.items():
-            update["$set"][f"{LATEST}.{stage}"] = {"number": version.number, "id": version.id}
-        for stage in sorted(news.unknown):
-            found = await collection_of(Version).find_one(
-                {"workspace": workspace, "model_id": model, "stage": stage.value},
-                {"number": 1},
-                sort=[("number", -1)],
-                session=session,
-            )
-            if found is None:
-                update["$unset"][f"{LATEST}.{stage}"] = ""
-            else:
-                update["$set"][f"{LATEST}.{stage}"] = {"number": found["number"], "id": found["_id"]}
-        await collection_of(Model).update_one({"_id": model}, update, session=session)
+        below = {"workspace": workspace, "model_id": model}
+        await _overtake(below, news.created, session)
+        if news.time is not None:
+            await _look(below, news.stages, session)
+            await collection_of(Model).update_one({"_id": model}, {"$max": {"revised_at": news.time}}, session=session)
 
 
 def _news(changes: Sequence[Change[Registered]]) -> dict[tuple[str, Any], _News]:
-    found: dict[tuple[str, Any], _News] = {}
+    found: defaultdict[tuple[str, Any], _News] = defaultdict(_News)
     for change in changes:
         before, after = change.before, change.after
         version = after if after is not None else before
         if not isinstance(version, Version) or change.cascaded:
             continue
-        if isinstance(before, Version) and isinstance(after, Version) and before.stage is after.stage:
-            continue
-        time = change.time if after is None else after.revised_at
-        news = found.setdefault((version.workspace, version.model_id), _News(time))
-        news.time = max(news.time, time)
+        news = found[version.workspace, version.model_id]
         if change.action is Action.CREATE:
-            # Numbers only grow: a new version is the highest of its stage.
-            news.highest[version.stage] = version
-            news.unknown.discard(version.stage)
-        else:
-            stages = {one.stage for one in (before, after) if isinstance(one, Version)}
-            news.unknown |= stages
-            for stage in stages:
-                news.highest.pop(stage, None)
+            news.created.append(version)
+            continue
+        stages = {one.stage for one in (before, after) if isinstance(one, Version)}
+        if after is None or len(stages) > 1:
+            time = change.time if after is None else version.revised_at
+            news.stages |= stages
+            news.time = max(news.time or time, time)
     return found
+
+
+async def _overtake(below: Mapping[str, Any], created: Sequence[Version], session: Any) -> None:
+    """New versions have the highest numbers: what was the latest is it no more."""
+    highest = {version.stage: version.number for version in sorted(created, key=lambda version: version.number)}
+    last = max(highest.values(), default=1)
+    if last == 1:
+        return
+    versions, leading = collection_of(Version), {**below, "leads": True}
+    if len(created) == 1:
+        # Mostly the latest one is of the same stage, and then there is no other.
+        before = {**leading, "stage": created[0].stage.value, "latest": True, "number": {"$lt": last}}
+        if (await versions.update_many(before, {"$set": OLDER}, session=session)).modified_count:
+            return
+    for stage, number in highest.items():
+        older = {**leading, "stage": stage.value, "number": {"$lt": number}}
+        await versions.update_many(older, {"$set": OLDER}, session=session)
+    older = {**leading, "latest": True, "number": {"$lt": last}}
+    await versions.update_many(older, {"$set": {"latest": False}}, session=session)
+
+
+async def _look(below: Mapping[str, Any], stages: Collection[Stage], session: Any) -> None:
+    """Where versions went or moved: look for those that lead now."""
+    versions = collection_of(Version)
+    for flag, where in [("latest", {}), *(("leads", {"stage": stage.value}) for stage in sorted(stages))]:
+        among = {**below, **where}
+        top = await versions.find_one(among, {"number": 1, flag: 1}, sort=[("number", -1)], session=session)
+        if top is None:
+            continue
+        older = {**among, flag: True, "number": {"$lt": top["number"]}}
+        await versions.update_many(older, {"$set": {flag: False}}, session=session)
+        if not top[flag]:
+            await versions.update_one({"_id": top["_id"]}, {"$set": {flag: True}}, session=session)

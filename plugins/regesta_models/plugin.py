@@ -14,13 +14,13 @@ from regesta_models.card_routes import card_router
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.compare import compare_router
 from regesta_models.deployments import Deployment
-from regesta_models.documents import Model, Registered, Version
+from regesta_models.documents import COUNTER, Model, Registered, Version
 from regesta_models.imports import import_router
 from regesta_models.latest import keep_latest
 from regesta_models.lineage import lineage_router
 from regesta_models.promotion_routes import promotion_router
 from regesta_models.promotions import Approval, Promotion, PromotionPolicy
-from regesta_models.search import found_versions, keep_found
+from regesta_models.search import found_versions, keep_names
 
 if TYPE_CHECKING:
     import typer
@@ -41,7 +41,14 @@ versions: Resource[Version] = Resource(
     Version,
     name="versions",
     key="number",
-    parent=Parent(resource=models, field="model_id", sequence="number", copies={"model": "name", "kind": "kind"}),
+    parent=Parent(
+        resource=models,
+        field="model_id",
+        sequence="number",
+        copies={"model": "name", "kind": "kind"},
+        counter=COUNTER,
+        touches="revised_at",
+    ),
     scope=workspace_scope,
     custom_methods=["lineage"],
     filters=[
@@ -138,8 +145,8 @@ def register_resources() -> list[Resource[Any]]:
 @hookimpl
 async def record_changes(changes: Sequence[Change[Registered]], session: Any) -> None:
     """What searches find by, what models know of their versions, which bytes are named: all or nothing."""
-    await keep_found(changes, session)
     await keep_latest(changes, session)
+    await keep_names(changes, session)
     await mark_contents(changes, session)
 
 

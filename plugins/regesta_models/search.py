@@ -3,14 +3,14 @@
 What a search needs beside a version stands hidden in it: the name of its model, and whether it is the latest one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import uuid4
 
 from bson import Binary
 from pydantic import Field
 
-from regesta import Action, Change, Operation, ReadOnly, Resource
+from regesta import Change, Operation, ReadOnly, Resource
 from regesta.store import collection_of
 from regesta.workspaces import workspace_scope
 from regesta_models.documents import Model, Registered, Version
@@ -43,41 +43,15 @@ def found_versions(models: Resource[Model]) -> Resource[FoundVersion]:
     )
 
 
-async def keep_found(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """Keep right what searches find by, in the transaction of these changes."""
-    versions = [change for change in changes if issubclass(change.document, Version)]
-    await _keep_latest(versions, session)
+async def keep_names(changes: Sequence[Change[Registered]], session: Any) -> None:
+    """Where a model gets another name, what names it in versions does too, in the transaction of that change."""
     for change in changes:
         if isinstance(change.before, Model) and isinstance(change.after, Model):
-            await _keep_names(change.before, change.after, session)
+            await _keep_name(change.before, change.after, session)
 
 
-async def _keep_latest(changes: Sequence[Change[Any]], session: Any) -> None:
-    """Of each model one version is the latest. That is no change to the others: nobody is told, no ETag is new.
-
-    Two versions that are created together are numbered one after the other, by one document that both write.
-    """
-    newest: dict[tuple[str, Any], int] = {}
-    for change in changes:
-        if change.action is Action.CREATE and change.after is not None:
-            model = (change.after.workspace, change.after.model_id)
-            newest[model] = max(newest.get(model, 0), change.after.number)
-    collection = collection_of(Version)
-    for (workspace, model_id), number in newest.items():
-        if number > 1:
-            older = {"workspace": workspace, "model_id": model_id, "latest": True, "number": {"$lt": number}}
-            await collection.update_many(older, {"$set": {"latest": False}}, session=session)
-    gone = [change.before for change in changes if change.action is Action.DELETE and not change.cascaded]
-    for version in gone:
-        if version is not None and version.latest:
-            of_model: Mapping[str, Any] = {"workspace": version.workspace, "model_id": version.model_id}
-            await collection.find_one_and_update(
-                of_model, {"$set": {"latest": True}}, sort=[("number", -1)], session=session
-            )
-
-
-async def _keep_names(before: Model, after: Model, session: Any) -> None:
-    """Where a model gets another name: what names it in versions does too (`model` is a copy, which the core keeps)."""
+async def _keep_name(before: Model, after: Model, session: Any) -> None:
+    """`model` itself is a copy, which the core keeps."""
     if before.name == after.name:
         return
     collection = collection_of(Version)

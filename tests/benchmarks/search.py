@@ -64,6 +64,7 @@ def version(number: int) -> dict[str, Any]:
         "model": name,
         "number": position + 1,
         "latest": position + 1 == PER_MODEL,
+        "leads": position + 1 == PER_MODEL,
         "reference": {"model": name, "version": position + 1},
         "description": f"{FAMILIES[number % 7]} number {number}",
         "tags": [

@@ -11,7 +11,7 @@ import regesta_models.lineage
 from regesta import Action, Caller, Change
 from regesta.service.problems import add_problem_handlers
 from regesta_models import Model
-from regesta_models.search import keep_found
+from regesta_models.search import keep_names
 
 
 def parents(*named: tuple[str, int], datasets: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -160,7 +160,7 @@ async def test_lineages_follow_a_new_name(service: Service) -> None:
     assert before is not None
     after = before.model_copy(update={"name": "root"})
     change = Change(Action.UPDATE, "models", Model, "base", before, after, Caller())
-    await keep_found([change], None)
+    await keep_names([change], None)
     found = await graph(service, "tuned", 1, direction="up")
     assert nodes(found) == {"tuned/1": 0, "dataset:imagenet": -1, "root/1": -1, "dataset:web": -2}
     merged = (await service.client.get("/models/merged/versions/1")).json()

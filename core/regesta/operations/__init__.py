@@ -6,8 +6,8 @@ from regesta.operations.deadlines import bounded
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.facets import Facet, facets
 from regesta.operations.history import History
+from regesta.operations.pages import Count, Page, Stored
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
-from regesta.operations.reads import Count, Page, Stored
 from regesta.operations.registry import Registry
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations

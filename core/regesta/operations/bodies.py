@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from regesta.errors import Invalid, Issue
 from regesta.operations.addresses import Addresses
+from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
-from regesta.operations.reads import Stored
 from regesta.schemas import Codec, ModelReader, View, dumps
 
 T = TypeVar("T", bound=Document)

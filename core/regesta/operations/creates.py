@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from beanie import Document, PydanticObjectId
 from pymongo.errors import OperationFailure
 
 from regesta.change import Action, Caller, Change
-from regesta.operations import actions, sequences
+from regesta.operations import actions
 from regesta.operations.etags import etag_of
-from regesta.operations.reads import Stored
+from regesta.operations.pages import Stored
 from regesta.operations.refusals import UNSTORABLE
 from regesta.operations.rehearsals import refuse_taken
 from regesta.operations.steps import ChangeSteps
@@ -40,10 +41,13 @@ class Creates(ChangeSteps[T]):
     """The creating half of a resource's writes."""
 
     async def _create(self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T]) -> Written[T]:
-        parent = await self._parent_of(unit, caller, parents)
+        time = datetime.now(UTC)
+        parent, number = await self._parent_of(unit, caller, parents, time)
         after = build()
-        await self._stamp_new(after, caller, parent, unit)
-        change = Change(Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session)
+        self._stamp_new(after, caller, parent, number or await self._next_number(unit, parent, time))
+        change = Change(
+            Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session, time=time
+        )
         after = await self._prepared(change, unit, actions.CREATED)
         after.__dict__["id"] = self._new_id(after)
         raw, tag = self._encoded_new(after)
@@ -54,34 +58,48 @@ class Creates(ChangeSteps[T]):
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
 
-    async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
-        """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""
-        if unit.pending is None or self.parent is None:
-            return await self.parent_document(caller, parents, unit.session, live=True)
-        subject = repr((caller.scope, parents))
-        if subject not in unit.pending.parents:
-            unit.pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
-        found: Mapping[str, Any] = unit.pending.parents[subject]
-        return found
+    async def _parent_of(
+        self, unit: Unit, caller: Caller, parents: Sequence[str], time: datetime
+    ) -> tuple[Mapping[str, Any], int]:
+        """The raw parent, and the number of its new child where the write that found it gave one, else 0.
 
-    async def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], unit: Unit) -> None:
+        Only a transaction takes that number back where the child is refused. Of many new children the parent is asked
+        once, for it stays as long as the unit does. Raises NotFound.
+        """
+        pending = unit.pending
+        if pending is None and self.parent and self.parent_counts and unit.session is not None:
+            counting = self.numbering_of({}).counting(1, time)
+            found = await self.parent.find_and_update(caller, parents, counting, unit.session)
+            if found is None:
+                raise self.parent.addresses.not_found(parents[-1])
+            return found, self.numbering_of(found).last_in(found)
+        if pending is None or self.parent is None:
+            return await self.parent_document(caller, parents, unit.session, live=True), 0
+        subject = repr((caller.scope, parents))
+        if subject not in pending.parents:
+            pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
+        return pending.parents[subject], 0
+
+    def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], number: int) -> None:
         self.addresses.stamp(after, caller.scope)
         above = self.resource.parent
         if above:
-            value = after.__dict__[above.field] = self.stored_of_parent(parent)
-            number = await self._next_number(value, unit)
+            after.__dict__[above.field] = self.stored_of_parent(parent)
             if above.sequence:
                 after.__dict__[above.sequence] = number
             for name, copied in above.copies.items():
                 after.__dict__[name] = self.stored_of_parent(parent, copied)
 
-    async def _next_number(self, parent: Any, unit: Unit) -> int:
+    async def _next_number(self, unit: Unit, parent: Mapping[str, Any], time: datetime) -> int:
+        if self.parent is None:
+            return 0
+        numbering = self.numbering_of(parent)
         if unit.read_only:
-            return await sequences.number_ahead(self.collection, parent)
+            return await numbering.ahead()
         if unit.pending is not None:
             unit.pending.effects += 1
-            return await unit.pending.numbers.next(self.collection, parent, unit.session)
-        return await sequences.next_number(self.collection, parent, unit.session)
+            return await unit.pending.numbers.next(numbering, time, unit.session)
+        return await numbering.next(time, unit.session)
 
     def _new_id(self, after: T) -> Any:
         if after.id is not None or not self.resource.id_from_server:

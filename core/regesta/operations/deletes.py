@@ -9,10 +9,11 @@ from regesta.change import Action, Caller, Change
 from regesta.declarations import DELETED_AT
 from regesta.errors import Conflict, Duplicate, Issue
 from regesta.hooks import Hooks
-from regesta.operations import actions, sequences
+from regesta.operations import actions
 from regesta.operations.creates import Written
 from regesta.operations.etags import Precondition, etag_of
-from regesta.operations.reads import Reads, Stored
+from regesta.operations.pages import Stored
+from regesta.operations.reads import Reads
 from regesta.operations.unit import LostRace, Unit
 from regesta.operations.updates import Updates
 from regesta.resource import Resource
@@ -90,14 +91,16 @@ class Deletes(Updates[T]):
             )
         async for raw in self.collection.find(filter_, session=unit.session).sort("_id", 1):
             await self._delete(unit, caller, raw, cascade=True, cascaded=True)
-        if not unit.read_only:
-            await sequences.close(self.collection, value, unit.session, for_good=not above.resource.soft_delete)
+        if unit.read_only or self.parent_counts:
+            return
+        numbering = self.numbering_of(parent)
+        await (numbering.meet if above.resource.soft_delete else numbering.close)(unit.session)
 
     # back from a soft delete
 
     async def _restore(self, unit: Unit, caller: Caller, keys: Sequence[str], condition: Precondition) -> Written[T]:
         await self._send_inserts(unit)
-        parent = await self.parent_value(caller, keys[:-1], unit.session, live=True)
+        parent = await self.parent_document(caller, keys[:-1], unit.session, live=True)
         taken = await self.find_live(caller, keys, unit.session)
         raw = await self.find_deleted(caller, keys, unit.session)
         if raw is None:
@@ -112,7 +115,7 @@ class Deletes(Updates[T]):
         if self.resource.parent and not unit.read_only:
             # The parent cannot go at the same time.
             unit.changes_something()
-            await sequences.close(self.collection, parent, unit.session, for_good=False)
+            await self.numbering_of(parent).meet(unit.session)
         return await self._edited(unit, caller, raw, _live_again, events=actions.UPDATED, action=Action.RESTORE)
 
 

@@ -20,8 +20,8 @@ from regesta.errors import Gone, NotFound, ProblemError
 from regesta.operations.addresses import key_text
 from regesta.operations.deadlines import bounded
 from regesta.operations.inheritance import children_of
+from regesta.operations.pages import Stored
 from regesta.operations.patches import head_of
-from regesta.operations.reads import Stored
 from regesta.operations.updates import Edit
 from regesta.operations.writes import Operations
 from regesta.schemas import Codec

@@ -4,8 +4,6 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beanie import Document
@@ -14,8 +12,9 @@ from regesta.change import Caller
 from regesta.errors import DeclarationError, Unsupported
 from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
-from regesta.operations.etags import etag_of
 from regesta.operations.inheritance import children_of
+from regesta.operations.pages import Count, Page, Stored
+from regesta.operations.sequences import Numbering
 from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
@@ -28,56 +27,6 @@ T = TypeVar("T", bound=Document)
 
 # From this size on nobody sees in an estimate what was written in the last second.
 LARGE, ESTIMATE_SECONDS = 10_000, 1.0
-
-
-class Count(StrEnum):
-    """How exact a page's `total` shall be."""
-
-    EXACT = "exact"
-    ESTIMATED = "estimated"
-
-
-@dataclass(frozen=True, slots=True)
-class Stored(Generic[T]):
-    """A document as MongoDB holds it, with the codec that turns it into anything else."""
-
-    raw: Mapping[str, Any]
-    codec: Codec[T]
-    addresses: Addresses[T]
-
-    @property
-    def key(self) -> str:
-        """Its key as it stands in paths."""
-        return self.addresses.key_text(self.raw)
-
-    @property
-    def etag(self) -> str:
-        """Its entity tag, without quotes."""
-        return etag_of(self.raw)
-
-    @property
-    def document(self) -> T:
-        """The Beanie instance."""
-        return self.codec.from_stored(self.raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some documents in order, as MongoDB holds them, and the token of the page after them ("" after the last)."""
-
-    raws: Sequence[dict[str, Any]]
-    next_page_token: str
-    total: int | None
-    reads: "Reads[T]"
-
-    @property
-    def items(self) -> Sequence[Stored[T]]:
-        """Each document with the codec of its own class."""
-        return [self.reads.stored(raw) for raw in self.raws]
-
-    def into_wires(self) -> list[Any]:
-        """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        return self.reads.into_wires(self.raws)
 
 
 class Reads(Generic[T]):
@@ -153,6 +102,16 @@ class Reads(Generic[T]):
         found: dict[str, Any] | None = await self.collection.find_one({**wanted, **self.rules.live}, session=session)
         return found
 
+    async def find_and_update(
+        self, caller: Caller, keys: Sequence[str], update: Mapping[str, Any], session: Any = None
+    ) -> dict[str, Any] | None:
+        """As `find_live`, with an update of what no client sees; the document after it."""
+        wanted = {**await self._at(caller, keys, session), **self.rules.live}
+        found: dict[str, Any] | None = await self.collection.find_one_and_update(
+            wanted, update, return_document=True, session=session
+        )
+        return found
+
     async def find_deleted(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """The one at this path that was deleted last, whether one is live or not."""
         return await self._last_deleted(await self._at(caller, keys, session), session)
@@ -191,6 +150,18 @@ class Reads(Generic[T]):
         if found is None:
             raise self.parent.addresses.not_found(keys[-1])
         return found
+
+    @property
+    def parent_counts(self) -> bool:
+        """Whether a new child of this resource writes its parent."""
+        return bool(self.resource.parent and self.resource.parent.counter)
+
+    def numbering_of(self, parent: Mapping[str, Any]) -> Numbering:
+        """What numbers the children of a raw parent."""
+        above = self.resource.parent
+        if self.parent is None or above is None or not above.counter:
+            return Numbering.beside(self.collection, self.stored_of_parent(parent))
+        return Numbering(self.parent.collection, {"_id": parent.get("_id")}, above.counter, above.touches)
 
     def stored_of_parent(self, raw: Mapping[str, Any], name: str = "") -> Any:
         """What this resource's documents store of a raw parent, or its field `name`; None where there is no parent."""

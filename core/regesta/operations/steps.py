@@ -126,7 +126,7 @@ class ChangeSteps(Reads[T]):
         if unit.pending is None:
             return
         await self._send_inserts(unit)
-        await unit.pending.numbers.store(self.collection, unit.session)
+        await unit.pending.numbers.store(unit.session)
         if changes := unit.pending.taken_changes():
             try:
                 await self._record_all(changes, unit)

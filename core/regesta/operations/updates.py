@@ -11,11 +11,11 @@ from bson import Binary
 from regesta.change import Action, Caller, Change
 from regesta.errors import Conflict, Invalid, Issue
 from regesta.hooks import Hooks
-from regesta.operations import sequences
 from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
 from regesta.operations.etags import Precondition, etag_of
-from regesta.operations.reads import Reads, Stored
+from regesta.operations.pages import Stored
+from regesta.operations.reads import Reads
 from regesta.operations.rehearsals import refuse_taken, updated
 from regesta.operations.unit import LostRace, Unit
 from regesta.resource import Resource
@@ -108,7 +108,8 @@ class Updates(Creates[T]):
         await self.collection.update_many(
             self.addresses.collection_filter({}, value), {"$set": update}, session=unit.session
         )
-        await sequences.close(self.collection, value, unit.session, for_good=False)
+        if not self.parent_counts:
+            await self.numbering_of(after).meet(unit.session)
 
     def _keep_immutable(
         self, stored: Stored[T], update: Mapping[str, Mapping[str, Any]], unlocked: Collection[str]

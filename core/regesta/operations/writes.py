@@ -12,13 +12,13 @@ from beanie.odm.actions import EventTypes
 
 from regesta.change import Caller
 from regesta.hooks import Hooks
-from regesta.operations import actions, sequences
+from regesta.operations import actions
 from regesta.operations.bodies import Bodies
 from regesta.operations.creates import Build, Written
 from regesta.operations.deadlines import bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
-from regesta.operations.reads import Stored
+from regesta.operations.pages import Stored
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
 from regesta.operations.updates import Edit
@@ -95,8 +95,8 @@ class Operations(Deletes[T]):
         For resources whose parent numbers them (`Parent.sequence`), to keep the numbers of what comes from elsewhere.
         Raises NotFound for a missing parent; the driver's own errors.
         """
-        parent = await self.parent_value(caller, parents, unit.session, live=True)
-        return await sequences.skip_to(self.collection, parent, number, unit.session)
+        parent = await self.parent_document(caller, parents, unit.session, live=True)
+        return await self.numbering_of(parent).skip_to(number, unit.session)
 
     async def update(
         self,
