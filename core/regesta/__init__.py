@@ -23,9 +23,10 @@ from regesta.errors import (
     Unavailable,
     Unsupported,
 )
-from regesta.hooks import Hooks, reads_when
+from regesta.hooks import Hooks
 from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
+from regesta.implementations import reads_when
 from regesta.markers import Entries, Immutable, ReadOnly, Secret, WriteOnly
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
 from regesta.resource import Resource

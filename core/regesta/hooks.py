@@ -6,41 +6,22 @@ pluggy call would leave coroutines unawaited and `firstresult` would stop at one
 
 import inspect
 import logging
-import typing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
 from regesta import hookspecs
 from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
+from regesta.implementations import Implementation, implementations_of
 
 logger = logging.getLogger("regesta.hooks")
 
 ENTRY_POINT_GROUP = "regesta"
-START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_applications", "register_commands"})
 RECORDING = frozenset({"record_change", "record_changes"})
-
-
-READS_WHEN = "regesta_reads_when"
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def reads_when(reads: Callable[[Change[Any]], bool]) -> Callable[[F], F]:
-    """Says when an `async` hook asks the database: `@hookimpl @reads_when(has_parents) async def validate_change`.
-
-    Before an `async` hook that may, all that a batch or an import holds back is sent, which makes many writes slow.
-    """
-
-    def mark(function: F) -> F:
-        setattr(function, READS_WHEN, reads)
-        return function
-
-    return mark
 
 
 class HookFailed(ProblemError):
@@ -48,31 +29,6 @@ class HookFailed(ProblemError):
 
     default_code = "HOOK_FAILED"
     title = "A plugin failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """One plugin's implementation of one hook."""
-
-    plugin: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-    document: type | None
-
-    def concerns(self, document: type) -> bool:
-        """Whether a change of this document is for it."""
-        return self.document is None or issubclass(document, self.document)
-
-    def may_read(self, change: Change[Any]) -> bool:
-        """Whether it can ask the database, whose drivers are asynchronous, and does not say that it will not."""
-        function = inspect.unwrap(self.function)
-        reads = getattr(function, READS_WHEN, None)
-        return inspect.iscoroutinefunction(function) and (reads is None or reads(change))
-
-    async def __call__(self, **offered: Any) -> Any:
-        """Call it with those of the offered arguments that it takes."""
-        result = self.function(**{name: offered[name] for name in self.arguments})
-        return await result if inspect.isawaitable(result) else result
 
 
 class Hooks:
@@ -90,6 +46,7 @@ class Hooks:
         self._implementations: dict[str, tuple[Implementation, ...]] = {}
         self._recorders: list[tuple[str, Implementation]] = []
         self._concerned: dict[tuple[str, type], tuple[Implementation, ...]] = {}
+        self._quick: dict[type, bool] = {}
         self.failures: Counter[tuple[str, str]] = Counter()
         for plugin in plugins:
             self.add(plugin)
@@ -117,11 +74,12 @@ class Hooks:
             self._pluggy.check_pending()
         except (ValueError, pluggy.PluginValidationError) as error:
             raise PluginError(f"plugin {name!r}: {error}") from error
-        implementations = dict(_implementations(plugin, name))
+        implementations = dict(implementations_of(plugin, name))
         if not implementations:
             raise PluginError(f"plugin {name!r} implements no hook: mark its functions with @hookimpl")
         self._plugins[name] = plugin
         self._concerned.clear()
+        self._quick.clear()
         self._versions[name] = version or getattr(plugin, "__version__", "")
         if implementations.keys() >= RECORDING:
             raise PluginError(f"plugin {name!r} implements record_change and record_changes: each change comes to both")
@@ -154,6 +112,19 @@ class Hooks:
     def may_read(self, hook: str, change: Change[Any]) -> bool:
         """Whether an implementation of the hook can see, for this change, what the database has."""
         return any(i.may_read(change) for i in self._of(hook, change.document))
+
+    def quick(self, document: type) -> bool:
+        """Whether what is called before a change of this document is stored never waits, but for what it tells of.
+
+        Then many changes may share a transaction: an `async` hook without `reads_when`, or a `record_change` for each,
+        would let all of them wait for each.
+        """
+        found = self._quick.get(document)
+        if found is None:
+            asked = (*self._of("prepare_change", document), *self._of("validate_change", document))
+            found = not self._of("record_change", document) and not any(one.may_wait for one in asked)
+            self._quick[document] = found
+        return found
 
     def _of(self, hook: str, document: type | None) -> tuple[Implementation, ...]:
         """The implementations of a hook (for changes of this document), which every write asks for."""
@@ -274,28 +245,3 @@ def _load(point: metadata.EntryPoint) -> Any:
 def _name_of(plugin: Any) -> str:
     name = getattr(plugin, "name", None) or getattr(plugin, "__name__", None)
     return name if isinstance(name, str) else type(plugin).__name__
-
-
-def _implementations(plugin: Any, name: str) -> Iterator[tuple[str, Implementation]]:
-    marker = f"{hookspecs.PROJECT}_impl"
-    for attribute in dir(plugin):
-        function = getattr(plugin, attribute, None)
-        if not callable(function) or not hasattr(function, marker):
-            continue
-        options = getattr(function, marker)
-        hook = options.get("specname") or attribute
-        if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
-            raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
-        arguments = tuple(inspect.signature(function).parameters)
-        yield hook, Implementation(name, function, arguments, _document_of(function))
-
-
-def _document_of(function: Callable[..., Any]) -> type | None:
-    """Book, where the argument `change` is annotated `Change[Book]`, or `changes` `Sequence[Change[Book]]`."""
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError:
-        return None
-    several = typing.get_args(hints.get("changes")) or (None,)
-    arguments = typing.get_args(hints.get("change", several[0]))
-    return arguments[0] if arguments and isinstance(arguments[0], type) and arguments[0] is not Any else None

@@ -6,14 +6,16 @@ change to it: nobody is told, and no ETag is new.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from regesta import Action, Change
-from regesta.store import collection_of
+from regesta.store import collection_of, update_each
 from regesta_models.documents import Model, Registered, Stage, Version
+
+Update = tuple[Mapping[str, Any], Mapping[str, Any]]  # a filter, and what becomes of all that it matches
 
 OLDER = {"latest": False, "leads": False}
 
@@ -32,12 +34,19 @@ async def keep_latest(changes: Sequence[Change[Registered]], session: Any) -> No
 
     Two versions that are created together are numbered one after the other, by the model, which both write.
     """
-    for (workspace, model), news in _news(changes).items():
-        below = {"workspace": workspace, "model_id": model}
-        await _overtake(below, news.created, session)
+    found = _news(changes)
+    if overtaken := [update for model, news in found.items() for update in _overtaken(_below(model), news.created)]:
+        await update_each(collection_of(Version), overtaken, session)
+    for model, news in found.items():
         if news.time is not None:
-            await _look(below, news.stages, session)
-            await collection_of(Model).update_one({"_id": model}, {"$max": {"revised_at": news.time}}, session=session)
+            await _look(_below(model), news.stages, session)
+            update = {"$max": {"revised_at": news.time}}
+            await collection_of(Model).update_one({"_id": model[1]}, update, session=session)
+
+
+def _below(model: tuple[str, Any]) -> dict[str, Any]:
+    workspace, identity = model
+    return {"workspace": workspace, "model_id": identity}
 
 
 def _news(changes: Sequence[Change[Registered]]) -> dict[tuple[str, Any], _News]:
@@ -59,23 +68,15 @@ def _news(changes: Sequence[Change[Registered]]) -> dict[tuple[str, Any], _News]
     return found
 
 
-async def _overtake(below: Mapping[str, Any], created: Sequence[Version], session: Any) -> None:
+def _overtaken(below: Mapping[str, Any], created: Sequence[Version]) -> Iterator[Update]:
     """New versions have the highest numbers: what was the latest is it no more."""
     highest = {version.stage: version.number for version in sorted(created, key=lambda version: version.number)}
     last = max(highest.values(), default=1)
-    if last == 1:
-        return
-    versions, leading = collection_of(Version), {**below, "leads": True}
-    if len(created) == 1:
-        # Mostly the latest one is of the same stage, and then there is no other.
-        before = {**leading, "stage": created[0].stage.value, "latest": True, "number": {"$lt": last}}
-        if (await versions.update_many(before, {"$set": OLDER}, session=session)).modified_count:
-            return
-    for stage, number in highest.items():
-        older = {**leading, "stage": stage.value, "number": {"$lt": number}}
-        await versions.update_many(older, {"$set": OLDER}, session=session)
-    older = {**leading, "latest": True, "number": {"$lt": last}}
-    await versions.update_many(older, {"$set": {"latest": False}}, session=session)
+    if last > 1:
+        leading = {**below, "leads": True}
+        for stage, number in highest.items():
+            yield {**leading, "stage": stage.value, "number": {"$lt": number}}, {"$set": OLDER}
+        yield {**leading, "latest": True, "number": {"$lt": last}}, {"$set": {"latest": False}}
 
 
 async def _look(below: Mapping[str, Any], stages: Collection[Stage], session: Any) -> None:

@@ -28,7 +28,8 @@ from regesta.operations import (
     each_by_itself,
 )
 from regesta.operations.actions import REPLACED
-from regesta.operations.batches import AT_A_TIME, Bracket, Outcome, located, merged
+from regesta.operations.batches import Bracket, Outcome, located, merged
+from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.repeats import Answer, Repeats
 from regesta.schemas import dumps, read_json
 

@@ -4,16 +4,17 @@ Both go through the same operations as single writes. What makes them fast is th
 and audit events back and sends them together.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
 from regesta.operations.creates import Written
 from regesta.operations.deadlines import bounded
-from regesta.operations.pending import ItemFailed, NotRecorded, Pending
+from regesta.operations.gathering import done_in
+from regesta.operations.pending import ItemFailed, NotRecorded
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
 from regesta.store import Atomicity, atomicity_of
@@ -35,8 +36,6 @@ class Bracket:
 
 # How often the writes that fail are left out and the others tried again, before each goes by itself.
 MAX_ATTEMPTS = 4
-# After so many writes others get their turn: a thousand would keep the event loop for a tenth of a second.
-AT_A_TIME = 32
 
 
 async def all_or_nothing(
@@ -146,26 +145,14 @@ def located(error: ProblemError, index: int) -> ProblemError:
 
 
 async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work], place: Place) -> dict[int, Outcome]:
-    """What became of each. One that fails and has done nothing yet does not stop the others.
+    """As `done_in`, with the problems where they belong."""
+    dry = unit.validate_only
+    outcomes = await done_in(unit, {i: partial(_of(work), dry) for i, work in works.items()}, operations.send)
+    return {i: place(found, i) if isinstance(found, ProblemError) else found for i, found in outcomes.items()}
 
-    Raises ItemFailed where one fails that has: only an abort undoes it.
-    """
-    unit.pending = pending = Pending()
-    outcomes: dict[int, Outcome] = {}
-    for count, (index, work) in enumerate(works.items(), 1):
-        pending.index, before = index, pending.effects
-        try:
-            outcomes[index] = await work(unit, unit.validate_only)
-        except ProblemError as error:
-            if pending.effects != before:
-                # What is held back came before it, and may fail too.
-                await operations.send(unit)
-                raise ItemFailed(index, error) from None
-            outcomes[index] = place(error, index)
-        if count % AT_A_TIME == 0:
-            await asyncio.sleep(0)
-    await operations.send(unit)
-    return outcomes
+
+def _of(work: Work) -> Callable[[bool, Unit], Awaitable[Written[Any] | None]]:
+    return lambda dry, unit: work(unit, dry)
 
 
 async def _one_by_one(

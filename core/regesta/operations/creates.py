@@ -9,6 +9,7 @@ from beanie import Document, PydanticObjectId
 from pymongo.errors import OperationFailure
 
 from regesta.change import Action, Caller, Change
+from regesta.errors import ProblemError
 from regesta.operations import actions
 from regesta.operations.etags import etag_of
 from regesta.operations.pages import Stored
@@ -42,9 +43,8 @@ class Creates(ChangeSteps[T]):
 
     async def _create(self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T]) -> Written[T]:
         time = datetime.now(UTC)
-        parent, number = await self._parent_of(unit, caller, parents, time)
-        after = build()
-        self._stamp_new(after, caller, parent, number or await self._next_number(unit, parent, time))
+        after, parent, number = await self._begun(unit, caller, parents, build, time)
+        self._stamp_new(after, caller, parent, number)
         change = Change(
             Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session, time=time
         )
@@ -58,27 +58,54 @@ class Creates(ChangeSteps[T]):
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
 
-    async def _parent_of(
+    async def _begun(
+        self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T], time: datetime
+    ) -> tuple[T, Mapping[str, Any], int]:
+        """The new instance, its raw parent, and its number. Raises NotFound for a missing parent, whatever is sent."""
+        if not self.parent_counts or unit.read_only:
+            parent = await self._parent_of(unit, caller, parents)
+            after = build()
+            return after, parent, await self._next_number(unit, parent, time)
+        try:
+            after = build()
+        except ProblemError:
+            await self.parent_document(caller, parents, unit.session, live=True)
+            raise
+        return after, *await self._counted(unit, caller, parents, time)
+
+    async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
+        """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""
+        if unit.pending is None or self.parent is None:
+            return await self.parent_document(caller, parents, unit.session, live=True)
+        subject = repr((caller.scope, parents))
+        if subject not in unit.pending.parents:
+            unit.pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
+        found: Mapping[str, Any] = unit.pending.parents[subject]
+        return found
+
+    async def _counted(
         self, unit: Unit, caller: Caller, parents: Sequence[str], time: datetime
     ) -> tuple[Mapping[str, Any], int]:
-        """The raw parent, and the number of its new child where the write that found it gave one, else 0.
-
-        Only a transaction takes that number back where the child is refused. Of many new children the parent is asked
-        once, for it stays as long as the unit does. Raises NotFound.
-        """
-        pending = unit.pending
-        if pending is None and self.parent and self.parent_counts and unit.session is not None:
-            counting = self.numbering_of({}).counting(1, time)
-            found = await self.parent.find_and_update(caller, parents, counting, unit.session)
-            if found is None:
-                raise self.parent.addresses.not_found(parents[-1])
-            return found, self.numbering_of(found).last_in(found)
-        if pending is None or self.parent is None:
-            return await self.parent_document(caller, parents, unit.session, live=True), 0
-        subject = repr((caller.scope, parents))
-        if subject not in pending.parents:
-            pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
-        return pending.parents[subject], 0
+        """The raw parent and the number, in one write; of many new children only the first one writes."""
+        above, pending, subject = self.parent, unit.pending, repr((caller.scope, parents))
+        if above is None:
+            return {}, 0
+        if pending is not None and subject in pending.parents:
+            raw = pending.parents[subject]
+            return raw, await self._next_number(unit, raw, time)
+        wanted = {**await above.filter_at(caller, parents, unit.session), **above.rules.live}
+        found = await above.collection.find_one_and_update(
+            wanted, self.numbering_of({}).counting(1, time), return_document=True, session=unit.session
+        )
+        if found is None:
+            raise above.addresses.not_found(parents[-1])
+        numbering = self.numbering_of(found)
+        number = numbering.last_in(found)
+        if pending is not None:
+            pending.effects += 1
+            pending.parents[subject] = found
+            pending.numbers.begin(numbering, number, time)
+        return found, number
 
     def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], number: int) -> None:
         self.addresses.stamp(after, caller.scope)

@@ -91,32 +91,23 @@ class Reads(Generic[T]):
 
         Of deleted ones it is the one that was deleted last, where none is live.
         """
-        wanted = await self._at(caller, keys, session)
+        wanted = await self.filter_at(caller, keys, session)
         live = self.rules.live
         found: dict[str, Any] | None = await self.collection.find_one({**wanted, **live}, session=session)
         return found if found is not None or not live else await self._last_deleted(wanted, session)
 
     async def find_live(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """As `find`, without the deleted ones."""
-        wanted = await self._at(caller, keys, session)
+        wanted = await self.filter_at(caller, keys, session)
         found: dict[str, Any] | None = await self.collection.find_one({**wanted, **self.rules.live}, session=session)
-        return found
-
-    async def find_and_update(
-        self, caller: Caller, keys: Sequence[str], update: Mapping[str, Any], session: Any = None
-    ) -> dict[str, Any] | None:
-        """As `find_live`, with an update of what no client sees; the document after it."""
-        wanted = {**await self._at(caller, keys, session), **self.rules.live}
-        found: dict[str, Any] | None = await self.collection.find_one_and_update(
-            wanted, update, return_document=True, session=session
-        )
         return found
 
     async def find_deleted(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """The one at this path that was deleted last, whether one is live or not."""
-        return await self._last_deleted(await self._at(caller, keys, session), session)
+        return await self._last_deleted(await self.filter_at(caller, keys, session), session)
 
-    async def _at(self, caller: Caller, keys: Sequence[str], session: Any) -> dict[str, Any]:
+    async def filter_at(self, caller: Caller, keys: Sequence[str], session: Any) -> dict[str, Any]:
+        """What matches the document at this path, deleted or not. Raises NotFound for a missing parent."""
         parent = None if self.parent is None else await self.parent_value(caller, keys[:-1], session)
         filter_ = self.addresses.collection_filter(caller.scope, parent)
         return and_filters(filter_, self.addresses.key_filter(keys[-1]))

@@ -93,12 +93,16 @@ class Numbers:
 
     _given: dict[str, _Given] = field(default_factory=dict)
 
+    def begin(self, numbering: Numbering, number: int, time: datetime) -> None:
+        """A first number was taken."""
+        self._given[repr(numbering.identity)] = _Given(numbering, number, number, time)
+
     async def next(self, numbering: Numbering, time: datetime, session: Any) -> int:
         """As `Numbering.next`, without a round trip for each."""
         given = self._given.get(repr(numbering.identity))
         if given is None:
             number = await numbering.next(time, session)
-            self._given[repr(numbering.identity)] = _Given(numbering, number, number, time)
+            self.begin(numbering, number, time)
             return number
         given.last, given.time = given.last + 1, time
         return given.last

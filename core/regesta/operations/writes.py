@@ -18,12 +18,14 @@ from regesta.operations.creates import Build, Written
 from regesta.operations.deadlines import bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
+from regesta.operations.gathering import Gathering, once
 from regesta.operations.pages import Stored
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
 from regesta.operations.updates import Edit
 from regesta.query import and_filters
 from regesta.resource import Resource
+from regesta.store import Atomicity, atomicity_of
 
 T = TypeVar("T", bound=Document)
 R = TypeVar("R")
@@ -40,6 +42,7 @@ class Operations(Deletes[T]):
         super().__init__(resource, hooks, parent)
         self.bodies = Bodies(self.codec, self.addresses)
         self.turns = Turns()
+        self.gathering = Gathering(lambda works: once(self.run, works, self.send))
 
     @property
     def transactional(self) -> bool:
@@ -84,10 +87,24 @@ class Operations(Deletes[T]):
 
         Raises Duplicate, Invalid, NotFound for a missing parent, TooLarge, Unavailable, or what a hook raised.
         """
-        meets = tuple(parents) or None
-        return await self._in(
-            unit, lambda unit: self._create(unit, caller, parents, build), meets, validate_only=validate_only
-        )
+
+        def work(unit: Unit) -> Awaitable[Written[T]]:
+            return self._create(unit, caller, parents, build)
+
+        meets = (repr(caller.scope), *parents) if parents else None
+
+        def alone() -> Awaitable[Written[T]]:
+            return self._in(unit, work, tuple(parents) or None, validate_only=validate_only)
+
+        if unit is not None or validate_only or not await self._gathers():
+            return await alone()
+        return await self.gathering.join(work, alone, meets)
+
+    async def _gathers(self) -> bool:
+        """Whether creates that come at once share a transaction: where none of them may wait for long."""
+        document = self.resource.document
+        quick = self.transactional and self.hooks.quick(document) and not actions.may_read(document, actions.CREATED)
+        return quick and await atomicity_of(self.collection) is Atomicity.TRANSACTIONS
 
     async def skip_to(self, caller: Caller, parents: Sequence[str], number: int, unit: Unit) -> int:
         """Let the next child of these parents get `number`, or a later one where that was given before: which one.

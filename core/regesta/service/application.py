@@ -120,12 +120,13 @@ def _with_whole_bounds(node: Any) -> Any:
 
 def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
     app.include_router(health_router(readiness))
+    # They share no path with what follows, and are found sooner so.
+    for path, application in plugins.applications(hooks, registry, API).items():
+        app.mount(path, application)
     # What a plugin writes out wins over what is generated: `/models/{model}` would take `/models/search` for a key.
     for router in plugins.routers(hooks, registry):
         app.include_router(router, prefix=API)
     app.include_router(registry_router(registry), prefix=API)
-    for path, application in plugins.applications(hooks, registry, API).items():
-        app.mount(path, application)
     _check_operation_ids(app)
 
 

@@ -51,18 +51,22 @@ def routers(hooks: Hooks, registry: Registry) -> list[APIRouter]:
 
 
 def applications(hooks: Hooks, registry: Registry, taken: str) -> dict[str, ASGIApp]:
-    """The applications that plugins mount, by path. Raises PluginError, also for a path that covers `taken`."""
+    """The applications that plugins mount, by path. Raises PluginError, also for a path above or below `taken`."""
     found: dict[str, ASGIApp] = {}
     for plugin, answer in hooks.collect("register_applications", registry=registry):
         if not isinstance(answer, Mapping) or not all(callable(one) for one in answer.values()):
             raise PluginError(f"plugin {plugin!r}: register_applications must answer a mapping, not {answer!r:.100}")
         for path, application in answer.items():
-            if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", path) or f"{taken}/".startswith(f"{path}/"):
+            if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", path) or _overlap(path, taken):
                 raise PluginError(f"plugin {plugin!r}: nothing can be mounted at {path!r}")
             if path in found:
                 raise PluginError(f"plugin {plugin!r}: another plugin is mounted at {path!r}")
             found[path] = application
     return found
+
+
+def _overlap(path: str, other: str) -> bool:
+    return f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")
 
 
 def documents(resources: Iterable[Resource[Any]]) -> list[type[Document]]:

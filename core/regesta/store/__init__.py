@@ -2,7 +2,16 @@
 
 from ._batches import Batches, Documents
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
-from ._driver import Atomicity, aggregated, atomicity_of, collection_of, in_transaction, lock_of, unavailable
+from ._driver import (
+    Atomicity,
+    aggregated,
+    atomicity_of,
+    collection_of,
+    in_transaction,
+    lock_of,
+    unavailable,
+    update_each,
+)
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
@@ -28,4 +37,5 @@ __all__ = [
     "open_changes",
     "open_store",
     "unavailable",
+    "update_each",
 ]

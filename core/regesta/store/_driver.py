@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pymongo
 from beanie import Document
+from pymongo import UpdateMany
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
@@ -103,6 +104,17 @@ async def aggregated(
     cursor = await _awaited(cursor)
     found: list[dict[str, Any]] = await cursor.to_list(None)
     return found
+
+
+async def update_each(
+    collection: Any, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], session: Any = None
+) -> None:
+    """Update all that each filter matches, in this order and in one round trip."""
+    if _is_mongomock(collection.database.client):  # its bulk writes do not know what today's PyMongo asks of them
+        for filter_, update in updates:
+            await collection.update_many(filter_, update)
+        return
+    await collection.bulk_write([UpdateMany(filter_, update) for filter_, update in updates], session=session)
 
 
 async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadline: float) -> R:

@@ -1,0 +1,166 @@
+"""Creates that come at once: which share a transaction, and who is told what becomes of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from regesta.errors import Unavailable
+from regesta.operations import gathering
+from regesta.operations.gathering import Gathering, Scattered
+from regesta.operations.unit import Unit
+
+Work = Callable[[Unit], Awaitable[Any]]
+
+
+class Store:
+    """Remembers what was done together and what alone. Who is alone waits for `released`."""
+
+    def __init__(self) -> None:
+        self.together: list[int] = []
+        self.alone: list[str] = []
+        self.released = asyncio.Event()
+        self.fails: Exception | None = None
+        self.gathering = Gathering(self._together)
+
+    async def _together(self, works: Mapping[int, Work]) -> Mapping[int, Any]:
+        self.together.append(len(works))
+        if self.fails is not None:
+            raise self.fails
+        return {index: await work(Unit()) for index, work in works.items()}
+
+    async def create(self, name: str, meets: str | None = None) -> str:
+        async def work(_: Unit) -> str:
+            return f"{name} with others"
+
+        async def alone() -> str:
+            self.alone.append(name)
+            await self.released.wait()
+            return f"{name} alone"
+
+        return await self.gathering.join(work, alone, meets)
+
+    async def started(self, *names: str, meets: str | None = None) -> list[asyncio.Task[str]]:
+        """So many creates, each of which got as far as it can without the others."""
+        tasks = [asyncio.ensure_future(self.create(name, meets)) for name in names]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return tasks
+
+
+async def test_who_comes_alone_stays_alone() -> None:
+    store = Store()
+    store.released.set()
+    assert [await store.create(name) for name in "ab"] == ["a alone", "b alone"]
+    assert store.together == []
+
+
+async def test_who_comes_meanwhile_goes_together() -> None:
+    store = Store()
+    first = await store.started("a", "b", "c")
+    later = await store.started("d", "e", "f", "g", "h", "i")
+    assert store.alone == ["a", "b", "c"]
+    store.released.set()
+    assert await asyncio.gather(*first) == ["a alone", "b alone", "c alone"]
+    assert await asyncio.gather(*later) == [f"{name} with others" for name in "defghi"]
+    assert sum(store.together) == 6
+    assert len(store.together) <= gathering.AT_ONCE
+
+
+async def test_those_that_would_abort_each_other_go_one_after_the_other() -> None:
+    store = Store()
+    (first,) = await store.started("a", meets="p")
+    later = await store.started("b", "c", meets="p")
+    (other,) = await store.started("d", meets="q")
+    assert store.alone == ["a", "d"]
+    store.released.set()
+    assert await asyncio.gather(first, other, *later) == ["a alone", "d alone", "b with others", "c with others"]
+    assert store.together == [2]
+
+
+async def test_who_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "PATIENCE", 0.0)
+    store = Store()
+    slow = await store.started("a", "b", "c", meets=None)
+    assert await asyncio.gather(*await store.started("d", "e")) == ["d with others", "e with others"]
+    assert not any(task.done() for task in slow)
+    # Who meets one of them waits all the same.
+    (holds,) = await store.started("f", meets="p")
+    assert (await holds) == "f with others"
+    store.released.set()
+    await asyncio.gather(*slow)
+
+
+@pytest.mark.parametrize("error", [Scattered(), ValueError("a fault of our own")], ids=["conflict", "fault"])
+async def test_where_nothing_stands_each_goes_alone(error: Exception) -> None:
+    store = Store()
+    first = await store.started("a", "b", "c")
+    later = await store.started("d", "e", "f")
+    store.fails = error
+    store.released.set()
+    await asyncio.gather(*first)
+    found = await asyncio.gather(*later, return_exceptions=True)
+    if isinstance(error, Scattered):
+        assert found == ["d alone", "e alone", "f alone"]
+    else:
+        assert [type(one) for one in found] == [ValueError] * 3
+        assert len({id(one) for one in found}) == 3
+
+
+async def test_whether_it_was_done_may_be_unknown_to_all() -> None:
+    store = Store()
+    first = await store.started("a", "b", "c")
+    later = await store.started("d", "e")
+    store.fails = Unavailable("the database did not answer in time")
+    store.released.set()
+    await asyncio.gather(*first)
+    for one in await asyncio.gather(*later, return_exceptions=True):
+        assert isinstance(one, Unavailable)
+    assert store.alone == ["a", "b", "c"]
+
+
+async def test_who_went_away_is_left_out() -> None:
+    store = Store()
+    first = await store.started("a", "b", "c")
+    gone, stays = await store.started("d", "e")
+    gone.cancel()
+    await asyncio.wait({gone})
+    store.released.set()
+    await asyncio.gather(*first)
+    assert await stays == "e with others"
+    assert store.together == [1]
+
+
+async def test_each_does_what_it_asked_for_after_the_commit() -> None:
+    told: list[str] = []
+    released = asyncio.Event()
+
+    async def together(works: Mapping[int, Work]) -> Mapping[int, Any]:
+        unit = Unit()
+        found = {index: await work(unit) for index, work in works.items()}
+        assert unit.after_commit == []
+        return found
+
+    group = Gathering(together)
+
+    def create(name: str) -> Awaitable[str]:
+        async def work(unit: Unit) -> str:
+            async def after() -> None:
+                told.append(name)
+
+            unit.after_commit.append(after)
+            return name
+
+        async def alone() -> str:
+            await released.wait()
+            return name
+
+        return asyncio.ensure_future(group.join(work, alone, None))
+
+    tasks = [create(name) for name in "abcde"]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    released.set()
+    assert await asyncio.gather(*tasks) == list("abcde")
+    assert sorted(told) == ["d", "e"]

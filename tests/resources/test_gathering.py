@@ -1,0 +1,163 @@
+"""Creates that come at once share a transaction, and nothing else: each has its own rules, events and answers."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Annotated, Any
+
+import pytest
+from beanie import Document, Indexed, PydanticObjectId
+from fastapi import Header
+
+from regesta import Actor, Change, Hooks, Invalid, Parent, Resource, hookimpl, reads_when
+from regesta.audit import AuditRecord, AuditTrail
+from regesta.store import collection_of
+
+from .serving import Client, served
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+class Account(Document):
+    name: Annotated[str, Indexed(unique=True)]
+    made_by: str = ""
+    balance: int = 0
+
+    class Settings:
+        name = "gathered_accounts"
+        use_revision = True
+
+
+class Entry(Document):
+    account_id: PydanticObjectId
+    number: int = 0
+    text: str = ""
+
+    class Settings:
+        name = "gathered_entries"
+        use_revision = True
+
+
+async def actor(x_who: Annotated[str, Header()] = "nobody") -> Actor:
+    WHO.set(x_who)
+    return Actor(x_who, "key")
+
+
+class Rules:
+    """Writes down how many changes were recorded at once."""
+
+    def __init__(self) -> None:
+        self.recorded: list[int] = []
+
+    @hookimpl
+    def prepare_change(self, change: Change[Account]) -> None:
+        if change.after:
+            change.after.made_by = WHO.get()
+
+    @hookimpl
+    def validate_change(self, change: Change[Account]) -> None:
+        if change.after and change.after.balance < 0:
+            raise Invalid("balance", "must not be negative")
+        if change.after and change.after.balance == 13:
+            raise ValueError("a fault of the plugin")
+
+    @hookimpl
+    async def record_changes(self, changes: Sequence[Change[Any]], session: Any) -> None:
+        assert session is not None
+        self.recorded.append(len(changes))
+
+
+class Waits:
+    """Has a hook that may wait for anything."""
+
+    @hookimpl
+    async def validate_change(self, change: Change[Account]) -> None:
+        assert change.after
+
+
+class SaysNot:
+    """Has one that says when it does."""
+
+    @hookimpl
+    @reads_when(lambda change: change.before is not None)
+    async def validate_change(self, change: Change[Account]) -> None:
+        assert change.after
+
+
+async def post(client: Client, path: str, bodies: Sequence[Any]) -> list[Any]:
+    return await asyncio.gather(
+        *(client.post(path, json=body, headers={"X-Who": f"user-{i}"}) for i, body in enumerate(bodies))
+    )
+
+
+async def test_each_has_its_own_event_context_and_answer(database: Any) -> None:
+    rules = Rules()
+    accounts = Resource(Account, key="name", actor=actor)
+    async with served(database, accounts, hooks=Hooks(AuditTrail(), rules), also=[AuditRecord]) as client:
+        answers = await post(client, "/accounts", [{"name": f"a{i}", "balance": i} for i in range(12)])
+        assert Counter(answer.status_code for answer in answers) == {201: 12}
+        assert [answer.json()["made_by"] for answer in answers] == [f"user-{i}" for i in range(12)]
+        for i, answer in enumerate(answers):
+            assert (await client.get(f"/accounts/a{i}")).headers["etag"] == answer.headers["etag"]
+        events = await collection_of(AuditRecord).find({}).to_list(None)
+        assert {event["key"]: event["actor"]["subject"] for event in events} == {
+            f"a{i}": f"user-{i}" for i in range(12)
+        }
+        assert sum(rules.recorded) == 12
+        assert max(rules.recorded) > 1
+
+
+async def test_what_fails_fails_alone(database: Any) -> None:
+    rules = Rules()
+    accounts = Resource(Account, key="name", actor=actor)
+    async with served(database, accounts, hooks=Hooks(AuditTrail(), rules), also=[AuditRecord]) as client:
+        bodies: list[Any] = [{"name": f"a{i}", "balance": i} for i in range(12)]
+        bodies[7] = {"name": "a6"}
+        bodies[8] = {"name": "b", "balance": -1}
+        bodies[9] = {"name": "c", "balance": "x"}
+        bodies[10] = {"name": "d", "balance": 13}
+        answers = await post(client, "/accounts", bodies)
+        codes = [answer.status_code for answer in answers]
+        assert sorted(codes[6:8]) == [201, 409]
+        assert codes[:6] + codes[8:] == [201] * 6 + [422, 422, 500, 201]
+        names = sorted(account["name"] for account in (await client.get("/accounts")).json()["items"])
+        assert names == ["a0", "a1", "a11", "a2", "a3", "a4", "a5", "a6"]
+        events = await collection_of(AuditRecord).find({}).to_list(None)
+        assert sorted(event["key"] for event in events) == names
+
+
+@pytest.mark.parametrize(("plugin", "shares"), [(Waits(), False), (SaysNot(), True)], ids=["waits", "says not"])
+async def test_who_may_wait_is_not_waited_for(database: Any, plugin: Any, shares: bool) -> None:
+    rules = Rules()
+    accounts = Resource(Account, key="name", actor=actor)
+    hooks = Hooks(AuditTrail(), rules, plugin)
+    async with served(database, accounts, hooks=hooks, also=[AuditRecord]) as client:
+        answers = await post(client, "/accounts", [{"name": f"a{i}"} for i in range(10)])
+        assert Counter(answer.status_code for answer in answers) == {201: 10}
+        assert (max(rules.recorded) > 1) is shares
+
+
+@pytest.mark.parametrize("counter", ["", "entries"])
+async def test_numbers_below_one_parent_and_below_many(database: Any, counter: str) -> None:
+    rules = Rules()
+    accounts = Resource(Account, key="name", actor=actor)
+    above = Parent(resource=accounts, field="account_id", sequence="number", counter=counter)
+    entries = Resource(Entry, name="entries", key="number", parent=above)
+    hooks = Hooks(AuditTrail(), rules)
+    async with served(database, accounts, entries, hooks=hooks, also=[AuditRecord]) as client:
+        for name in "abc":
+            await client.post("/accounts", json={"name": name})
+        rules.recorded.clear()
+        paths = [f"/accounts/{'abca'[i % 4]}/entries" for i in range(24)] + ["/accounts/none/entries"]
+        bodies: list[Any] = [{"text": 1} if i % 5 == 4 else {"text": str(i)} for i in range(25)]
+        answers = await asyncio.gather(
+            *(client.post(path, json=body) for path, body in zip(paths, bodies, strict=True))
+        )
+        assert answers[-1].status_code == 404
+        for name in "abc":
+            found = [answer for path, answer in zip(paths, answers, strict=True) if path == f"/accounts/{name}/entries"]
+            made = [answer.json()["number"] for answer in found if answer.status_code == 201]
+            assert sorted(made) == list(range(1, len(made) + 1))
+            assert (await client.post(f"/accounts/{name}/entries", json={})).json()["number"] == len(made) + 1
+        assert max(rules.recorded) > 1
