@@ -108,6 +108,24 @@ async def test_where_nothing_stands_each_goes_alone(error: Exception) -> None:
         assert len({id(one) for one in found}) == 3
 
 
+class Odd(Exception):
+    """Cannot be copied."""
+
+    def __init__(self, *, why: str) -> None:
+        super().__init__(why)
+
+
+async def test_an_error_of_any_kind_is_told() -> None:
+    store = Store()
+    first = await store.started("a", "b", "c")
+    later = await store.started("d", "e")
+    store.fails = Odd(why="it is")
+    store.released.set()
+    await asyncio.gather(*first)
+    assert [type(one) for one in await asyncio.gather(*later, return_exceptions=True)] == [Odd, Odd]
+    assert store.alone == ["a", "b", "c"]
+
+
 async def test_whether_it_was_done_may_be_unknown_to_all() -> None:
     store = Store()
     first = await store.started("a", "b", "c")

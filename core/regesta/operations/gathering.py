@@ -173,7 +173,7 @@ class Gathering:
         except (ItemFailed, NotRecorded, Scattered):
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
-            outcomes = {index: copy.copy(error) for index in range(len(group))}
+            outcomes = {index: _copied(error) for index in range(len(group))}
         finally:
             self._end({one.meets for one in group})
             for index, one in enumerate(group):
@@ -202,6 +202,14 @@ def _started(waiting: _Waiting, unit: Unit) -> asyncio.Task[Any]:
         return await waiting.work(unit)
 
     return asyncio.get_running_loop().create_task(run(), context=waiting.context)
+
+
+def _copied(error: Exception) -> Exception:
+    """For each who is told, since whoever raises an error writes into it; the same one where it cannot be copied."""
+    try:
+        return copy.copy(error)
+    except Exception:  # noqa: BLE001 - made by whoever wrote its class
+        return error
 
 
 def _tell(waits: asyncio.Future[Any], outcome: Any) -> None:
