@@ -17,12 +17,12 @@ Work = Callable[[Unit], Awaitable[Any]]
 class Store:
     """Remembers what was done together and what alone. Who is alone waits for `released`."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 60) -> None:
         self.together: list[int] = []
         self.alone: list[str] = []
         self.released = asyncio.Event()
         self.fails: Exception | None = None
-        self.gathering = Gathering(self._together)
+        self.gathering = Gathering(self._together, seconds)
 
     async def _together(self, works: Mapping[int, Work]) -> Mapping[int, Any]:
         self.together.append(len(works))
@@ -108,6 +108,16 @@ async def test_where_nothing_stands_each_goes_alone(error: Exception) -> None:
         assert len({id(one) for one in found}) == 3
 
 
+async def test_who_waits_too_long_is_told() -> None:
+    store = Store(seconds=0.02)
+    (first,) = await store.started("a", meets="p")
+    with pytest.raises(Unavailable):
+        await store.create("b", meets="p")
+    store.released.set()
+    assert await first == "a alone"
+    assert store.together == []
+
+
 class Odd(Exception):
     """Cannot be copied."""
 
@@ -160,7 +170,7 @@ async def test_each_does_what_it_asked_for_after_the_commit() -> None:
         assert unit.after_commit == []
         return found
 
-    group = Gathering(together)
+    group = Gathering(together, 60)
 
     def create(name: str) -> Awaitable[str]:
         async def work(unit: Unit) -> str:

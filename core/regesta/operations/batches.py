@@ -12,7 +12,7 @@ from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
 from regesta.operations.creates import Written
-from regesta.operations.deadlines import bounded
+from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.gathering import done_in
 from regesta.operations.pending import ItemFailed, NotRecorded
 from regesta.operations.unit import Unit
@@ -167,7 +167,7 @@ async def _one_by_one(
             outcomes.append(Unavailable("there was no time left for it; nothing was done", code="TIMEOUT"))
         else:
             try:
-                async with bounded(seconds, "the write took too long; whether it was done is unknown"):
+                async with bounded(seconds, LATE):
                     outcomes.append(await work(None, validate_only))
             except ProblemError as error:
                 outcomes.append(place(error, index))

@@ -8,6 +8,8 @@ from pymongo.errors import PyMongoError
 from regesta.errors import Unavailable
 from regesta.store import unavailable
 
+LATE = "the write took too long; whether it was done is unknown"
+
 
 class bounded:  # noqa: N801 - reads as what it does: `async with bounded(seconds):`
     """Raises Unavailable, saying `late`, where what is inside takes longer than `seconds`; or the database is away.

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pymongo.errors import PyMongoError
 
 from regesta.errors import ProblemError
+from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
 from regesta.operations.unit import AfterCommit, Unit
 
@@ -93,8 +94,9 @@ async def once(run: Run, works: Works, send: Callable[[Unit], Awaitable[None]]) 
 class Gathering:
     """The creates of one resource in this process."""
 
-    def __init__(self, together: Together) -> None:
+    def __init__(self, together: Together, seconds: float) -> None:
         self._together = together
+        self._seconds = seconds
         self._running = 0
         self._busy: Counter[Hashable] = Counter()
         self._waiting: list[_Waiting] = []
@@ -103,7 +105,8 @@ class Gathering:
     async def join(self, work: Callable[[Unit], Awaitable[W]], alone: Callable[[], Awaitable[W]], meets: Hashable) -> W:
         """Do `work` together with others where some are on their way, else `alone`. Raises what either raises.
 
-        Transactions with the same `meets` would abort each other; None meets nobody.
+        Transactions with the same `meets` would abort each other; None meets nobody. Who waits longer than `seconds`
+        is told Unavailable.
         """
         if self._running < AT_ONCE and self._may_begin(meets):
             return await self._alone(alone, meets)
@@ -112,7 +115,8 @@ class Gathering:
         self._waiting.append(waiting)
         waiting.overdue = loop.call_later(PATIENCE, self._hurry, waiting)
         try:
-            written: W = await waiting.outcome
+            async with bounded(self._seconds, LATE):
+                written: W = await waiting.outcome
         except Scattered:
             return await self._alone(alone, meets)
         finally:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from regesta.operations.deadlines import bounded
+from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import Pending
 from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of
 
@@ -101,7 +101,7 @@ async def run_unit(
     """
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
-    async with bounded(seconds, "the write took too long; whether it was done is unknown"), turn or nullcontext():
+    async with bounded(seconds, LATE), turn or nullcontext():
         unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     for action in unit.after_commit:
         await action()

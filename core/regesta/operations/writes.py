@@ -42,7 +42,7 @@ class Operations(Deletes[T]):
         super().__init__(resource, hooks, parent)
         self.bodies = Bodies(self.codec, self.addresses)
         self.turns = Turns()
-        self.gathering = Gathering(lambda works: once(self.run, works, self.send))
+        self.gathering = Gathering(lambda works: once(self.run, works, self.send), resource.timeout)
 
     @property
     def transactional(self) -> bool:
