@@ -30,6 +30,16 @@ TAGS: list[str | Enum] = ["aliases"]
 COLLECTION = "/models/{model}/aliases"
 ONE = f"{COLLECTION}/{{alias}}"
 
+# What moves an alias answers.
+MOVED: dict[int | str, dict[str, Any]] = {
+    200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
+    **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
+}
+MOVED_OR_NEW: dict[int | str, dict[str, Any]] = {
+    **MOVED,
+    201: document_answer(Version, "The alias is new and stands for this version"),
+}
+
 ModelKey = Annotated[str, Path(min_length=1, description="The name of the model.")]
 AliasKey = Annotated[AliasName, Path(description="The alias.")]
 
@@ -91,11 +101,7 @@ def alias_router(registry: Registry) -> APIRouter:
         operation_id="set_alias",
         summary="Let an alias stand for a version",
         tags=TAGS,
-        responses={
-            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
-            201: document_answer(Version, "The alias is new and stands for this version"),
-            **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
-        },
+        responses=MOVED_OR_NEW,
         openapi_extra={**body_schema(AliasTarget), "parameters": [VALIDATE_ONLY_PARAMETER]},
     )
     async def set_alias(

@@ -5,19 +5,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, caller_of
-from regesta.errors import Conflict, Malformed, TooLarge, Unavailable, UnsupportedMedia
+from regesta import Caller, ProblemRoute, Registry, caller_of
 from regesta.http import (
     VALIDATE_ONLY_PARAMETER,
     body_schema,
-    document_answer,
     json_body,
     only_validates,
-    problem_answers,
 )
-from regesta_models.alias_routes import LARGEST_BODY, ONE, TAGS, AliasKey, AliasTarget, ModelKey, moved_response
+from regesta_models.alias_routes import (
+    LARGEST_BODY,
+    MOVED,
+    MOVED_OR_NEW,
+    ONE,
+    TAGS,
+    AliasKey,
+    AliasTarget,
+    ModelKey,
+    moved_response,
+)
 from regesta_models.aliases import Aliases
-from regesta_models.documents import Version
 from regesta_models.promotions import Override, Reason
 
 
@@ -35,9 +41,6 @@ class AliasRollback(BaseModel):
     reason: Annotated[str, Field(max_length=2000)] = Field(default="", description="Kept in the promotion.")
 
 
-_PROBLEMS = problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable)
-
-
 def promotion_router(registry: Registry) -> APIRouter:
     """`:override` and `:rollback` of `/models/{model}/aliases/{alias}`."""
     aliases, versions = Aliases(registry), registry["versions"]
@@ -51,11 +54,7 @@ def promotion_router(registry: Registry) -> APIRouter:
         operation_id="override_alias",
         summary="Let an alias stand for a version, past its gates",
         tags=TAGS,
-        responses={
-            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
-            201: document_answer(Version, "The alias is new and stands for this version"),
-            **_PROBLEMS,
-        },
+        responses=MOVED_OR_NEW,
         openapi_extra={**body_schema(AliasOverride), "parameters": [VALIDATE_ONLY_PARAMETER]},
     )
     async def override_alias(
@@ -72,10 +71,7 @@ def promotion_router(registry: Registry) -> APIRouter:
         operation_id="rollback_alias",
         summary="Let an alias stand where it stood before",
         tags=TAGS,
-        responses={
-            200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
-            **_PROBLEMS,
-        },
+        responses=MOVED,
         openapi_extra={**body_schema(AliasRollback), "parameters": [VALIDATE_ONLY_PARAMETER]},
     )
     async def rollback_alias(

@@ -211,7 +211,7 @@ async def test_a_plugin_mounts_an_application(serve: Serve) -> None:
         assert (await client.get("/api/v1/books")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/v1", "/api", "api/2", "/", "", "/a b", "/api/2/"])
+@pytest.mark.parametrize("path", ["/api/v1", "/api", "api/2", "/", "", "/a b", "/api/2/", "/api/v1/things"])
 async def test_an_application_covers_nothing_and_has_a_path(serve: Serve, path: str) -> None:
     with pytest.raises(PluginError, match="plugin 'protocol': nothing can be mounted at"):
         async with serve(Protocol(path)):

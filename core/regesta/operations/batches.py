@@ -7,7 +7,6 @@ and audit events back and sends them together.
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
@@ -146,13 +145,12 @@ def located(error: ProblemError, index: int) -> ProblemError:
 
 async def _done(operations: Operations[Any], unit: Unit, works: dict[int, Work], place: Place) -> dict[int, Outcome]:
     """As `done_in`, with the problems where they belong."""
-    dry = unit.validate_only
-    outcomes = await done_in(unit, {i: partial(_of(work), dry) for i, work in works.items()}, operations.send)
+    outcomes = await done_in(unit, {i: _in_unit(work) for i, work in works.items()}, operations.send)
     return {i: place(found, i) if isinstance(found, ProblemError) else found for i, found in outcomes.items()}
 
 
-def _of(work: Work) -> Callable[[bool, Unit], Awaitable[Written[Any] | None]]:
-    return lambda dry, unit: work(unit, dry)
+def _in_unit(work: Work) -> Callable[[Unit], Awaitable[Written[Any] | None]]:
+    return lambda unit: work(unit, unit.validate_only)
 
 
 async def _one_by_one(

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import copy
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from regesta.operations.pending import ItemFailed, NotRecorded, Pending
 from regesta.operations.unit import AfterCommit, Unit
 
 W = TypeVar("W")
+
+Work = Callable[[Unit], Coroutine[Any, Any, W]]
 
 # How many transactions at a time, how many creates in one, and how many seconds these wait for others that take long.
 AT_ONCE = 3
@@ -39,7 +41,7 @@ class Scattered(Exception):
 class _Waiting:
     """A create that waits. Its hooks see the context variables of its own request."""
 
-    work: Callable[[Unit], Awaitable[Any]]
+    work: Work[Any]
     meets: Hashable
     outcome: asyncio.Future[Any]
     overdue: asyncio.TimerHandle | None = None
@@ -102,7 +104,7 @@ class Gathering:
         self._waiting: list[_Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def join(self, work: Callable[[Unit], Awaitable[W]], alone: Callable[[], Awaitable[W]], meets: Hashable) -> W:
+    async def join(self, work: Work[W], alone: Callable[[], Awaitable[W]], meets: Hashable) -> W:
         """Do `work` together with others where some are on their way, else `alone`. Raises what either raises.
 
         Transactions with the same `meets` would abort each other; None meets nobody. Who waits longer than `seconds`
@@ -188,7 +190,7 @@ def _in_own_context(waiting: _Waiting) -> Callable[[Unit], Awaitable[Any]]:
     async def work(unit: Unit) -> Any:
         before = len(unit.after_commit)
         try:
-            return await _started(waiting, unit)
+            return await asyncio.get_running_loop().create_task(waiting.work(unit), context=waiting.context)
         except (ProblemError, PyMongoError):
             raise
         except Exception as error:
@@ -199,13 +201,6 @@ def _in_own_context(waiting: _Waiting) -> Callable[[Unit], Awaitable[Any]]:
             del unit.after_commit[before:]
 
     return work
-
-
-def _started(waiting: _Waiting, unit: Unit) -> asyncio.Task[Any]:
-    async def run() -> Any:
-        return await waiting.work(unit)
-
-    return asyncio.get_running_loop().create_task(run(), context=waiting.context)
 
 
 def _copied(error: Exception) -> Exception:

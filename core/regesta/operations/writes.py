@@ -3,7 +3,7 @@
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -88,13 +88,13 @@ class Operations(Deletes[T]):
         Raises Duplicate, Invalid, NotFound for a missing parent, TooLarge, Unavailable, or what a hook raised.
         """
 
-        def work(unit: Unit) -> Awaitable[Written[T]]:
+        def work(unit: Unit) -> Coroutine[Any, Any, Written[T]]:
             return self._create(unit, caller, parents, build)
 
-        meets = (repr(caller.scope), *parents) if parents else None
+        meets = tuple(parents) or None
 
         def alone() -> Awaitable[Written[T]]:
-            return self._in(unit, work, tuple(parents) or None, validate_only=validate_only)
+            return self._in(unit, work, meets, validate_only=validate_only)
 
         if unit is not None or validate_only or not await self._gathers():
             return await alone()
