@@ -13,6 +13,8 @@ from regesta.operations.unit import Unit
 
 Work = Callable[[Unit], Awaitable[Any]]
 
+pytestmark = pytest.mark.timeout(20)  # what does not go on as it should waits for ever
+
 
 class Store:
     """Remembers what was done together and what alone. Who is alone waits for `released`."""
