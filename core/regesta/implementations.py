@@ -37,6 +37,8 @@ class Implementation:
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     document: type | None
+    asynchronous: bool = False
+    reads_when: Callable[[Change[Any]], bool] | None = None
 
     def concerns(self, document: type) -> bool:
         """Whether a change of this document is for it."""
@@ -45,14 +47,11 @@ class Implementation:
     @property
     def may_wait(self) -> bool:
         """Whether it can wait for anything, and does not say when."""
-        function = inspect.unwrap(self.function)
-        return inspect.iscoroutinefunction(function) and getattr(function, READS_WHEN, None) is None
+        return self.asynchronous and self.reads_when is None
 
     def may_read(self, change: Change[Any]) -> bool:
         """Whether it can ask the database, whose drivers are asynchronous, and does not say that it will not."""
-        function = inspect.unwrap(self.function)
-        reads = getattr(function, READS_WHEN, None)
-        return inspect.iscoroutinefunction(function) and (reads is None or reads(change))
+        return self.asynchronous and (self.reads_when is None or self.reads_when(change))
 
     async def __call__(self, **offered: Any) -> Any:
         """Call it with those of the offered arguments that it takes."""
@@ -72,7 +71,18 @@ def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementa
         if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
             raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
         arguments = tuple(inspect.signature(function).parameters)
-        yield hook, Implementation(name, function, arguments, _document_of(function))
+        inner = inspect.unwrap(function)
+        yield (
+            hook,
+            Implementation(
+                name,
+                function,
+                arguments,
+                _document_of(function),
+                inspect.iscoroutinefunction(inner),
+                getattr(inner, READS_WHEN, None),
+            ),
+        )
 
 
 def _document_of(function: Callable[..., Any]) -> type | None:

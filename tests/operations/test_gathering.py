@@ -1,23 +1,27 @@
 """Creates that come at once: which share a transaction, and who is told what becomes of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pytest
+from tests.eventually import eventually_async
 
+from regesta.change import Caller
 from regesta.errors import Unavailable
 from regesta.operations import gathering
-from regesta.operations.gathering import Gathering, Scattered
+from regesta.operations.gathering import Gathering, Scattered, Target
 from regesta.operations.unit import Unit
 
+T = TypeVar("T")
+CALLER = Caller()
 Work = Callable[[Unit], Awaitable[Any]]
 
 pytestmark = pytest.mark.timeout(20)  # what does not go on as it should waits for ever
 
 
 class Store:
-    """Remembers what was done together and what alone. Who is alone waits for `released`."""
+    """Remembers what was done together and what alone. All of it waits for `released`."""
 
     def __init__(self, seconds: float = 60) -> None:
         self.together: list[int] = []
@@ -26,8 +30,10 @@ class Store:
         self.fails: Exception | None = None
         self.gathering = Gathering(self._together, seconds)
 
-    async def _together(self, works: Mapping[int, Work]) -> Mapping[int, Any]:
+    async def _together(self, works: Mapping[int, Work], targets: Sequence[Target]) -> Mapping[int, Any]:
+        assert len(targets) == len(works)
         self.together.append(len(works))
+        await self.released.wait()
         if self.fails is not None:
             raise self.fails
         return {index: await work(Unit()) for index, work in works.items()}
@@ -41,7 +47,7 @@ class Store:
             await self.released.wait()
             return f"{name} alone"
 
-        return await self.gathering.join(work, alone, meets)
+        return await self.gathering.join(work, alone, Target(CALLER, (meets,) if meets else ()))
 
     async def started(self, *names: str, meets: str | None = None) -> list[asyncio.Task[str]]:
         """So many creates, each of which got as far as it can without the others."""
@@ -49,6 +55,13 @@ class Store:
         for _ in range(10):
             await asyncio.sleep(0)
         return tasks
+
+
+async def until(condition: Callable[[], T]) -> T:
+    async def asked() -> T:
+        return condition()
+
+    return await eventually_async(asked)
 
 
 async def test_who_comes_alone_stays_alone() -> None:
@@ -60,14 +73,36 @@ async def test_who_comes_alone_stays_alone() -> None:
 
 async def test_who_comes_meanwhile_goes_together() -> None:
     store = Store()
-    first = await store.started("a", "b", "c")
-    later = await store.started("d", "e", "f", "g", "h", "i")
-    assert store.alone == ["a", "b", "c"]
+    (first,) = await store.started("a")
+    later = await store.started("b", "c", "d", "e", "f")
+    assert (store.alone, store.together) == (["a"], [])
+    assert await until(lambda: store.together) == [5]
     store.released.set()
-    assert await asyncio.gather(*first) == ["a alone", "b alone", "c alone"]
-    assert await asyncio.gather(*later) == [f"{name} with others" for name in "defghi"]
-    assert sum(store.together) == 6
-    assert len(store.together) <= gathering.AT_ONCE
+    assert await first == "a alone"
+    assert await asyncio.gather(*later) == [f"{name} with others" for name in "bcdef"]
+    assert store.together == [5]
+
+
+async def test_who_keeps_coming_does_not_put_off_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "LULL", 60.0)
+    store = Store()
+    tasks = await store.started("a", "b", "c")
+    assert await until(lambda: store.together) == [2]
+    store.released.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_no_more_than_so_many_transactions_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "PATIENCE", 60.0)
+    monkeypatch.setattr(gathering, "LULL", 0.0)
+    store = Store()
+    tasks = await store.started("a")
+    for _ in range(gathering.AT_ONCE + 1):
+        tasks += await store.started("b")
+    assert store.together == [1] * (gathering.AT_ONCE - 1)
+    store.released.set()
+    await asyncio.gather(*tasks)
+    assert store.together == [1] * (gathering.AT_ONCE - 1) + [2]
 
 
 async def test_those_that_would_abort_each_other_go_one_after_the_other() -> None:
@@ -75,29 +110,35 @@ async def test_those_that_would_abort_each_other_go_one_after_the_other() -> Non
     (first,) = await store.started("a", meets="p")
     later = await store.started("b", "c", meets="p")
     (other,) = await store.started("d", meets="q")
-    assert store.alone == ["a", "d"]
+    assert await until(lambda: store.together) == [1]
     store.released.set()
-    assert await asyncio.gather(first, other, *later) == ["a alone", "d alone", "b with others", "c with others"]
-    assert store.together == [2]
+    assert await asyncio.gather(first, other, *later) == ["a alone", "d with others", "b with others", "c with others"]
+    assert store.together == [1, 2]
 
 
 async def test_who_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "PATIENCE", 0.0)
     store = Store()
-    slow = await store.started("a", "b", "c", meets=None)
-    assert await asyncio.gather(*await store.started("d", "e")) == ["d with others", "e with others"]
-    assert not any(task.done() for task in slow)
+    slow = await store.started("a", meets="p")
+    while sum(store.together) < gathering.AT_ONCE - 1:
+        slow += await store.started("b")
+        await until(lambda: sum(store.together) == len(slow) - 1)
+    monkeypatch.setattr(gathering, "PATIENCE", 0.0)
+    tasks = await store.started("c", "d")
+    assert await until(lambda: sum(store.together) == gathering.AT_ONCE - 1 + 2)
     # Who meets one of them waits all the same.
-    (holds,) = await store.started("f", meets="p")
-    assert (await holds) == "f with others"
+    tasks += await store.started("e", meets="p")
+    tasks += await store.started("f")
+    assert await until(lambda: sum(store.together) == gathering.AT_ONCE - 1 + 3)
+    assert not any(task.done() for task in [*slow, *tasks])
     store.released.set()
-    await asyncio.gather(*slow)
+    await asyncio.gather(*slow, *tasks)
+    assert sum(store.together) == gathering.AT_ONCE - 1 + 4
 
 
 @pytest.mark.parametrize("error", [Scattered(), ValueError("a fault of our own")], ids=["conflict", "fault"])
 async def test_where_nothing_stands_each_goes_alone(error: Exception) -> None:
     store = Store()
-    first = await store.started("a", "b", "c")
+    first = await store.started("a")
     later = await store.started("d", "e", "f")
     store.fails = error
     store.released.set()
@@ -129,30 +170,30 @@ class Odd(Exception):
 
 async def test_an_error_of_any_kind_is_told() -> None:
     store = Store()
-    first = await store.started("a", "b", "c")
+    first = await store.started("a")
     later = await store.started("d", "e")
     store.fails = Odd(why="it is")
     store.released.set()
     await asyncio.gather(*first)
     assert [type(one) for one in await asyncio.gather(*later, return_exceptions=True)] == [Odd, Odd]
-    assert store.alone == ["a", "b", "c"]
+    assert store.alone == ["a"]
 
 
 async def test_whether_it_was_done_may_be_unknown_to_all() -> None:
     store = Store()
-    first = await store.started("a", "b", "c")
+    first = await store.started("a")
     later = await store.started("d", "e")
     store.fails = Unavailable("the database did not answer in time")
     store.released.set()
     await asyncio.gather(*first)
     for one in await asyncio.gather(*later, return_exceptions=True):
         assert isinstance(one, Unavailable)
-    assert store.alone == ["a", "b", "c"]
+    assert store.alone == ["a"]
 
 
 async def test_who_went_away_is_left_out() -> None:
     store = Store()
-    first = await store.started("a", "b", "c")
+    first = await store.started("a")
     gone, stays = await store.started("d", "e")
     gone.cancel()
     await asyncio.wait({gone})
@@ -166,7 +207,7 @@ async def test_each_does_what_it_asked_for_after_the_commit() -> None:
     told: list[str] = []
     released = asyncio.Event()
 
-    async def together(works: Mapping[int, Work]) -> Mapping[int, Any]:
+    async def together(works: Mapping[int, Work], _: Sequence[Target]) -> Mapping[int, Any]:
         unit = Unit()
         found = {index: await work(unit) for index, work in works.items()}
         assert unit.after_commit == []
@@ -186,11 +227,11 @@ async def test_each_does_what_it_asked_for_after_the_commit() -> None:
             await released.wait()
             return name
 
-        return asyncio.ensure_future(group.join(work, alone, None))
+        return asyncio.ensure_future(group.join(work, alone, Target(CALLER, ())))
 
     tasks = [create(name) for name in "abcde"]
     for _ in range(10):
         await asyncio.sleep(0)
     released.set()
     assert await asyncio.gather(*tasks) == list("abcde")
-    assert sorted(told) == ["d", "e"]
+    assert sorted(told) == ["b", "c", "d", "e"]

@@ -1,6 +1,7 @@
 """The whole way of a new document, readable top to bottom in `_create`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from regesta.change import Action, Caller, Change
 from regesta.errors import ProblemError
 from regesta.operations import actions
 from regesta.operations.etags import etag_of
+from regesta.operations.gathering import Target
 from regesta.operations.pages import Stored
 from regesta.operations.refusals import UNSTORABLE
 from regesta.operations.rehearsals import refuse_taken
@@ -62,7 +64,7 @@ class Creates(ChangeSteps[T]):
         self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T], time: datetime
     ) -> tuple[T, Mapping[str, Any], int]:
         """The new instance, its raw parent, and its number. Raises NotFound for a missing parent, whatever is sent."""
-        if not self.parent_counts or unit.read_only:
+        if unit.pending is not None or not self.parent_counts or unit.read_only:
             parent = await self._parent_of(unit, caller, parents)
             after = build()
             return after, parent, await self._next_number(unit, parent, time)
@@ -73,11 +75,29 @@ class Creates(ChangeSteps[T]):
             raise
         return after, *await self._counted(unit, caller, parents, time)
 
+    async def _find_parents(self, unit: Unit, targets: Iterable[Target]) -> None:
+        """Find the parents of what many callers create, by one query for all that are in one collection.
+
+        Whom it does not find, or who has no key, is told when its turn comes.
+        """
+        above = self.parent
+        if above is None or unit.pending is None:
+            return
+        collections: dict[str, list[Target]] = {}
+        for target in targets:
+            collections.setdefault(repr((target.caller.scope, target.parents[:-1])), []).append(target)
+        for group in collections.values():
+            caller, keys = group[0].caller, {target.parents[-1] for target in group}
+            with suppress(ProblemError):
+                found = await above.find_all(caller, group[0].parents[:-1], keys, unit.session)
+                for key, raw in found.items():
+                    unit.pending.parents[_subject(caller, (*group[0].parents[:-1], key))] = raw
+
     async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
         """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""
         if unit.pending is None or self.parent is None:
             return await self.parent_document(caller, parents, unit.session, live=True)
-        subject = repr((caller.scope, parents))
+        subject = _subject(caller, parents)
         if subject not in unit.pending.parents:
             unit.pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
         found: Mapping[str, Any] = unit.pending.parents[subject]
@@ -86,26 +106,17 @@ class Creates(ChangeSteps[T]):
     async def _counted(
         self, unit: Unit, caller: Caller, parents: Sequence[str], time: datetime
     ) -> tuple[Mapping[str, Any], int]:
-        """The raw parent and the number, in one write; of many new children only the first one writes."""
-        above, pending, subject = self.parent, unit.pending, repr((caller.scope, parents))
+        """The raw parent and the number, in one write."""
+        above = self.parent
         if above is None:
             return {}, 0
-        if pending is not None and subject in pending.parents:
-            raw = pending.parents[subject]
-            return raw, await self._next_number(unit, raw, time)
         wanted = {**await above.filter_at(caller, parents, unit.session), **above.rules.live}
         found = await above.collection.find_one_and_update(
             wanted, self.numbering_of({}).counting(1, time), return_document=True, session=unit.session
         )
         if found is None:
             raise above.addresses.not_found(parents[-1])
-        numbering = self.numbering_of(found)
-        number = numbering.last_in(found)
-        if pending is not None:
-            pending.effects += 1
-            pending.parents[subject] = found
-            pending.numbers.begin(numbering, number, time)
-        return found, number
+        return found, self.numbering_of(found).last_in(found)
 
     def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], number: int) -> None:
         self.addresses.stamp(after, caller.scope)
@@ -125,7 +136,7 @@ class Creates(ChangeSteps[T]):
             return await numbering.ahead()
         if unit.pending is not None:
             unit.pending.effects += 1
-            return await unit.pending.numbers.next(numbering, time, unit.session)
+            return await unit.pending.numbers.next(numbering, parent, time, unit.session)
         return await numbering.next(time, unit.session)
 
     def _new_id(self, after: T) -> Any:
@@ -144,3 +155,7 @@ class Creates(ChangeSteps[T]):
                 await self.collection.insert_one(raw, session=unit.session)
         except REFUSED as error:
             raise self._refusal(error, caller.scope) from None
+
+
+def _subject(caller: Caller, parents: Iterable[str]) -> str:
+    return repr((caller.scope, tuple(parents)))

@@ -1,21 +1,22 @@
 """Creates that come at once go into the store together: one transaction for several, as databases commit groups.
 
-A create that comes alone runs by itself. Where two are on their way, or one with the same parent, those that come next
-wait for the end of one, and then share the round trips of one transaction, with their own hooks, callers, audit events
-and answers. Where one of them fails there, or the transaction meets another one, nothing of it stands, and each runs by
-itself after all.
+A create that comes alone runs by itself. While one is on its way, those that come next wait until nobody else comes for
+a moment, and then share the round trips of one transaction, with their own hooks, callers, audit events and answers;
+those that would abort another one wait for its end. Where one of them fails there, or the transaction meets another
+one, nothing of it stands, and each runs by itself after all.
 """
 
 import asyncio
 import contextvars
 import copy
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pymongo.errors import PyMongoError
 
+from regesta.change import Caller
 from regesta.errors import ProblemError
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
@@ -25,9 +26,13 @@ W = TypeVar("W")
 
 Work = Callable[[Unit], Coroutine[Any, Any, W]]
 
-# How many transactions at a time, how many creates in one, and how many seconds these wait for others that take long.
+# How many transactions at a time, and how many creates in one.
 AT_ONCE = 3
 MOST = 64
+# Seconds: who waits goes once nobody came for a lull, or a gathering after the first came; answers bring new requests,
+# one after the other. Where others take long, nobody whom they do not meet waits for them for more than the patience.
+LULL = 0.001
+LONGEST = 0.01
 PATIENCE = 0.05
 # After so many writes others get their turn: a thousand would keep the event loop for a tenth of a second.
 AT_A_TIME = 32
@@ -37,12 +42,25 @@ class Scattered(Exception):
     """Nothing was written: each is to run by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a new document goes: below these parents, as the caller sees them."""
+
+    caller: Caller
+    parents: tuple[str, ...]
+
+    @property
+    def meets(self) -> Hashable:
+        """Transactions with the same one would abort each other; None meets nobody."""
+        return self.parents or None
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """A create that waits. Its hooks see the context variables of its own request."""
 
     work: Work[Any]
-    meets: Hashable
+    target: Target
     outcome: asyncio.Future[Any]
     overdue: asyncio.TimerHandle | None = None
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
@@ -52,17 +70,20 @@ class _Waiting:
 Works = Mapping[int, Callable[[Unit], Awaitable[Any]]]
 Run = Callable[[Callable[[Unit], Awaitable[Mapping[int, Any]]]], Awaitable[Mapping[int, Any]]]
 # Does them in one transaction, once: what became of each. Raises ItemFailed, NotRecorded, Scattered: nothing stands.
-Together = Callable[[Works], Awaitable[Mapping[int, Any]]]
+Together = Callable[[Works, Sequence[Target]], Awaitable[Mapping[int, Any]]]
+Step = Callable[[Unit], Awaitable[None]]
 
 
-async def done_in(unit: Unit, works: Works, send: Callable[[Unit], Awaitable[None]]) -> dict[int, Any]:
-    """What became of each, in one unit that holds back what it writes; `send` sends it.
+async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = None) -> dict[int, Any]:
+    """What became of each, in one unit that holds back what it writes; `send` sends it. `begin` comes before.
 
     One that fails and has done nothing yet does not stop the others. Raises ItemFailed where one fails that has: only
     an abort undoes it.
     """
     unit.pending = pending = Pending()
     outcomes: dict[int, Any] = {}
+    if begin is not None:
+        await begin(unit)
     for count, (index, work) in enumerate(works.items(), 1):
         pending.index, before = index, pending.effects
         try:
@@ -79,7 +100,7 @@ async def done_in(unit: Unit, works: Works, send: Callable[[Unit], Awaitable[Non
     return outcomes
 
 
-async def once(run: Run, works: Works, send: Callable[[Unit], Awaitable[None]]) -> Mapping[int, Any]:
+async def once(run: Run, works: Works, send: Step, begin: Step) -> Mapping[int, Any]:
     """As `done_in`, in one transaction that is tried once. Raises Scattered where that meets another one."""
     tried = False
 
@@ -88,7 +109,7 @@ async def once(run: Run, works: Works, send: Callable[[Unit], Awaitable[None]]) 
         if tried:
             raise Scattered
         tried = True
-        return await done_in(unit, works, send)
+        return await done_in(unit, works, send, begin)
 
     return await run(work)
 
@@ -103,24 +124,26 @@ class Gathering:
         self._busy: Counter[Hashable] = Counter()
         self._waiting: list[_Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lull: asyncio.TimerHandle | None = None
+        self._latest = 0.0
 
-    async def join(self, work: Work[W], alone: Callable[[], Awaitable[W]], meets: Hashable) -> W:
+    async def join(self, work: Work[W], alone: Callable[[], Awaitable[W]], target: Target) -> W:
         """Do `work` together with others where some are on their way, else `alone`. Raises what either raises.
 
-        Transactions with the same `meets` would abort each other; None meets nobody. Who waits longer than `seconds`
-        is told Unavailable.
+        Who waits longer than `seconds` is told Unavailable.
         """
-        if self._running < AT_ONCE and self._may_begin(meets):
-            return await self._alone(alone, meets)
+        if not self._running:
+            return await self._alone(alone, target.meets)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, meets, loop.create_future())
+        waiting = _Waiting(work, target, loop.create_future())
         self._waiting.append(waiting)
+        self._soon()
         waiting.overdue = loop.call_later(PATIENCE, self._hurry, waiting)
         try:
             async with bounded(self._seconds, LATE):
                 written: W = await waiting.outcome
         except Scattered:
-            return await self._alone(alone, meets)
+            return await self._alone(alone, target.meets)
         finally:
             if waiting.overdue is not None:
                 waiting.overdue.cancel()
@@ -146,14 +169,26 @@ class Gathering:
         self._running -= 1
         self._busy.subtract(meets)
         self._busy = +self._busy
+        if self._waiting:
+            self._soon()
+
+    def _soon(self) -> None:
+        """Let those who wait begin after a lull."""
+        loop = asyncio.get_running_loop()
+        if self._lull is None:
+            self._latest = loop.time() + LONGEST
+        else:
+            self._lull.cancel()
+        self._lull = loop.call_at(min(loop.time() + LULL, self._latest), self._begin_ready)
+
+    def _begin_ready(self) -> None:
+        self._lull = None
         while self._running < AT_ONCE and (ready := self._ready()):
-            share = ready[: -(-len(ready) // (AT_ONCE - self._running))]
-            same = {one.meets for one in share} - {None}
-            self._begin(share + [one for one in ready[len(share) :] if one.meets in same])
+            self._begin(ready)
 
     def _ready(self) -> list[_Waiting]:
         self._waiting = [one for one in self._waiting if not one.outcome.done()]
-        return [one for one in self._waiting if self._may_begin(one.meets)]
+        return [one for one in self._waiting if self._may_begin(one.target.meets)]
 
     def _hurry(self, waiting: _Waiting) -> None:
         """Those before it take long: whom it does not meet, it does not wait for."""
@@ -167,7 +202,7 @@ class Gathering:
     def _begin(self, group: list[_Waiting]) -> None:
         group = group[:MOST]
         self._waiting = [one for one in self._waiting if one not in group]
-        self._take({one.meets for one in group})
+        self._take({one.target.meets for one in group})
         task = asyncio.get_running_loop().create_task(self._write(group))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -175,13 +210,14 @@ class Gathering:
     async def _write(self, group: list[_Waiting]) -> None:
         outcomes: Mapping[int, Any] = {}
         try:
-            outcomes = await self._together({index: _in_own_context(one) for index, one in enumerate(group)})
+            works = {index: _in_own_context(one) for index, one in enumerate(group)}
+            outcomes = await self._together(works, [one.target for one in group])
         except (ItemFailed, NotRecorded, Scattered):
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
             outcomes = {index: _copied(error) for index in range(len(group))}
         finally:
-            self._end({one.meets for one in group})
+            self._end({one.target.meets for one in group})
             for index, one in enumerate(group):
                 _tell(one.outcome, outcomes.get(index, Scattered()))
 

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beanie import Document
@@ -101,6 +101,18 @@ class Reads(Generic[T]):
         wanted = await self.filter_at(caller, keys, session)
         found: dict[str, Any] | None = await self.collection.find_one({**wanted, **self.rules.live}, session=session)
         return found
+
+    async def find_all(
+        self, caller: Caller, parents: Sequence[str], keys: Iterable[str], session: Any = None
+    ) -> dict[str, dict[str, Any]]:
+        """Those live with these keys, raw, by key. Raises NotFound for a missing parent, Invalid for what is no key."""
+        parent = None if self.parent is None else await self.parent_value(caller, parents, session)
+        values = [self.addresses.key_value(key) for key in keys]
+        wanted = and_filters(
+            self.addresses.collection_filter(caller.scope, parent), {self.addresses.key_field: {"$in": values}}
+        )
+        found = self.collection.find({**wanted, **self.rules.live}, session=session)
+        return {self.addresses.key_text(raw): raw for raw in await found.to_list(None)}
 
     async def find_deleted(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """The one at this path that was deleted last, whether one is live or not."""

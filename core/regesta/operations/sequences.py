@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from regesta.store import update_each
+
 COLLECTION = "regesta_sequences"
 
 
@@ -86,32 +88,40 @@ class _Given:
     stored: int
     time: datetime
 
+    def update(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The filter and the update that write it."""
+        return self.numbering.identity, self.numbering.counting(self.last - self.stored, self.time)
+
 
 @dataclass(slots=True)
 class Numbers:
-    """The numbers that one unit gives: the first one is taken from the sequence, which belongs to the unit then."""
+    """The numbers that one unit gives. Where they are written at its end, it meets who gave some meanwhile."""
 
     _given: dict[str, _Given] = field(default_factory=dict)
 
-    def begin(self, numbering: Numbering, number: int, time: datetime) -> None:
-        """A first number was taken."""
-        self._given[repr(numbering.identity)] = _Given(numbering, number, number, time)
-
-    async def next(self, numbering: Numbering, time: datetime, session: Any) -> int:
-        """As `Numbering.next`, without a round trip for each."""
-        given = self._given.get(repr(numbering.identity))
+    async def next(self, numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> int:
+        """As `Numbering.next`, without a round trip for each. `parent`: raw, as the unit found it."""
+        subject = repr(numbering.identity)
+        given = self._given.get(subject)
         if given is None:
-            number = await numbering.next(time, session)
-            self.begin(numbering, number, time)
-            return number
+            given = self._given[subject] = await _begun(numbering, parent, time, session)
         given.last, given.time = given.last + 1, time
         return given.last
 
     async def store(self, session: Any) -> None:
-        """Write how far they have come."""
-        for given in self._given.values():
-            if ahead := given.last - given.stored:
-                numbering = given.numbering
-                update = numbering.counting(ahead, given.time)
-                await numbering.collection.update_one(numbering.identity, update, session=session)
-                given.stored = given.last
+        """Write how far they have come, in one round trip."""
+        ahead = [given for given in self._given.values() if given.last != given.stored]
+        if ahead:
+            # All are children of one resource, so their parents are in one collection.
+            await update_each(ahead[0].numbering.collection, [given.update() for given in ahead], session)
+        for given in ahead:
+            given.stored = given.last
+
+
+async def _begun(numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> _Given:
+    if numbering.in_parent:
+        last = numbering.last_in(parent)
+        return _Given(numbering, last, last, time)
+    # Taken at once: two that upsert the same document at their ends would be told of a duplicate.
+    number = await numbering.next(time, session)
+    return _Given(numbering, number - 1, number, time)

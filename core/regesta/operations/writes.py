@@ -18,7 +18,7 @@ from regesta.operations.creates import Build, Written
 from regesta.operations.deadlines import bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
-from regesta.operations.gathering import Gathering, once
+from regesta.operations.gathering import Gathering, Target, Works, once
 from regesta.operations.pages import Stored
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
@@ -42,7 +42,7 @@ class Operations(Deletes[T]):
         super().__init__(resource, hooks, parent)
         self.bodies = Bodies(self.codec, self.addresses)
         self.turns = Turns()
-        self.gathering = Gathering(lambda works: once(self.run, works, self.send), resource.timeout)
+        self.gathering = Gathering(self._together, resource.timeout)
 
     @property
     def transactional(self) -> bool:
@@ -91,20 +91,23 @@ class Operations(Deletes[T]):
         def work(unit: Unit) -> Coroutine[Any, Any, Written[T]]:
             return self._create(unit, caller, parents, build)
 
-        meets = tuple(parents) or None
+        target = Target(caller, tuple(parents))
 
         def alone() -> Awaitable[Written[T]]:
-            return self._in(unit, work, meets, validate_only=validate_only)
+            return self._in(unit, work, target.meets, validate_only=validate_only)
 
         if unit is not None or validate_only or not await self._gathers():
             return await alone()
-        return await self.gathering.join(work, alone, meets)
+        return await self.gathering.join(work, alone, target)
 
     async def _gathers(self) -> bool:
         """Whether creates that come at once share a transaction: where none of them may wait for long."""
         document = self.resource.document
         quick = self.transactional and self.hooks.quick(document) and not actions.may_read(document, actions.CREATED)
         return quick and await atomicity_of(self.collection) is Atomicity.TRANSACTIONS
+
+    async def _together(self, works: Works, targets: Sequence[Target]) -> Mapping[int, Any]:
+        return await once(self.run, works, self.send, lambda unit: self._find_parents(unit, targets))
 
     async def skip_to(self, caller: Caller, parents: Sequence[str], number: int, unit: Unit) -> int:
         """Let the next child of these parents get `number`, or a later one where that was given before: which one.
