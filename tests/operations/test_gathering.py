@@ -120,7 +120,7 @@ async def test_who_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
     store = Store()
     slow = await store.started("a", meets="p")
     while sum(store.together) < gathering.AT_ONCE - 1:
-        slow += await store.started("b")
+        slow.extend(await store.started("b"))
         await until(lambda: sum(store.together) == len(slow) - 1)
     monkeypatch.setattr(gathering, "PATIENCE", 0.0)
     tasks = await store.started("c", "d")
