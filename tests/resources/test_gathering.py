@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import pytest
 from beanie import Document, Indexed, PydanticObjectId
 from fastapi import Header
+from pymongo import IndexModel
 
 from regesta import Actor, Change, Hooks, Invalid, Parent, Resource, hookimpl, reads_when
 from regesta.audit import AuditRecord, AuditTrail
+from regesta.operations import gathering
 from regesta.store import collection_of
 
 from .serving import Client, served
@@ -169,3 +171,87 @@ async def test_numbers_below_one_parent_and_below_many(database: Any, counter: s
             assert sorted(made) == list(range(1, len(made) + 1))
             assert (await client.post(f"/accounts/{name}/entries", json={})).json()["number"] == len(made) + 1
         assert max(rules.recorded) > 1
+
+
+class Shelf(Document):
+    tenant: str = ""
+    name: str
+
+    class Settings:
+        name = "gathered_shelves"
+        use_revision = True
+        indexes = [IndexModel([("tenant", 1), ("name", 1)], unique=True)]
+
+
+class Volume(Document):
+    tenant: str = ""
+    shelf_id: PydanticObjectId
+    number: int = 0
+
+    class Settings:
+        name = "gathered_volumes"
+        use_revision = True
+
+
+async def tenant(x_tenant: Annotated[str, Header()] = "one") -> dict[str, str]:
+    return {"tenant": x_tenant}
+
+
+async def test_each_finds_its_own_parent(database: Any) -> None:
+    rules = Rules()
+    shelves = Resource(Shelf, name="shelves", key="name", scope=tenant)
+    above = Parent(resource=shelves, field="shelf_id", sequence="number", counter="volumes")
+    volumes = Resource(Volume, name="volumes", key="number", parent=above, scope=tenant)
+    async with served(database, shelves, volumes, hooks=Hooks(AuditTrail(), rules), also=[AuditRecord]) as client:
+        for owner, name in [("one", "a"), ("two", "a"), ("two", "b")]:
+            await client.post("/shelves", json={"name": name}, headers={"X-Tenant": owner})
+        rules.recorded.clear()
+        asked = [("one", "a"), ("two", "a"), ("one", "b"), ("two", "b")] * 5
+        answers = await asyncio.gather(
+            *(client.post(f"/shelves/{name}/volumes", json={}, headers={"X-Tenant": owner}) for owner, name in asked)
+        )
+        assert max(rules.recorded) > 1
+        for (owner, name), answer in zip(asked, answers, strict=True):
+            assert answer.status_code == (404 if (owner, name) == ("one", "b") else 201)
+        ids = {(shelf["tenant"], shelf["name"]): shelf["_id"] for shelf in await collection_of(Shelf).find().to_list()}
+        found = await collection_of(Volume).find().to_list()
+        assert Counter((volume["tenant"], volume["shelf_id"]) for volume in found) == {
+            (owner, identity): 5 for (owner, _), identity in ids.items()
+        }
+
+
+class Removes:
+    """While some share a transaction, somebody else deletes the parent that they have found."""
+
+    def __init__(self) -> None:
+        self.removed = False
+
+    @hookimpl
+    @reads_when(lambda _: False)
+    async def prepare_change(self, change: Change[Entry]) -> None:
+        assert change.after
+        if change.after.text == "removes" and not self.removed:
+            self.removed = True
+            await collection_of(Account).delete_one({"name": "a"})
+
+
+async def test_a_parent_that_goes_meanwhile_gets_no_child(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LULL", "LONGEST"):
+        monkeypatch.setattr(gathering, name, 0.2)  # for all of them to come
+    rules, removes = Rules(), Removes()
+    accounts = Resource(Account, key="name", actor=actor)
+    above = Parent(resource=accounts, field="account_id", sequence="number", counter="entries")
+    entries = Resource(Entry, name="entries", key="number", parent=above)
+    hooks = Hooks(AuditTrail(), rules, removes)
+    async with served(database, accounts, entries, hooks=hooks, also=[AuditRecord]) as client:
+        for name in "ab":
+            await client.post("/accounts", json={"name": name})
+        paths = ["/accounts/b/entries", *["/accounts/a/entries", "/accounts/b/entries"] * 3]
+        bodies = [{"text": "removes" if i == 4 else ""} for i in range(7)]
+        answers = await asyncio.gather(
+            *(client.post(path, json=body) for path, body in zip(paths, bodies, strict=True))
+        )
+        assert removes.removed
+        codes = Counter((path, answer.status_code) for path, answer in zip(paths, answers, strict=True))
+        assert codes == {("/accounts/a/entries", 404): 3, ("/accounts/b/entries", 201): 4}
+        assert await collection_of(Entry).count_documents({}) == 4
