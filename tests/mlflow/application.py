@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
-from beanie import init_beanie
 from fastapi import FastAPI
+from tests.kept_database import know
 
 import regesta_models
 from regesta import Hooks, Registry
@@ -65,15 +66,13 @@ class Both:
         return [(raw["action"], raw["resource"], raw["key"]) for raw in await found.to_list(None)]
 
 
-@asynccontextmanager
-async def both(database: Any, *plugins: Any, settings: Settings | None = None) -> AsyncIterator[Both]:
-    """The model registry with an audit trail on a database, for both kinds of clients. Nothing is sent to webhooks."""
-    plugin = Plugin(settings or Settings())
+def built(settings: Settings, *plugins: Any) -> tuple[FastAPI, Registry, Plugin]:
+    """The application, its registry, and the plugin that speaks MLflow's protocol."""
+    plugin = Plugin(settings)
     hooks = Hooks(AuditTrail(), *plugins)
     hooks.add(regesta_models, name="models")
     hooks.add(plugin)
-    resources = [found for _, brought in hooks.collect("register_resources") for found in brought]
-    registry = Registry(resources, hooks)
+    registry = Registry([found for _, brought in hooks.collect("register_resources") for found in brought], hooks)
     app = FastAPI()
     for _, routers in hooks.collect("register_routers", registry=registry):
         for router in routers:
@@ -82,7 +81,20 @@ async def both(database: Any, *plugins: Any, settings: Settings | None = None) -
     for _, applications in hooks.collect("register_applications", registry=registry):
         for path, application in applications.items():
             app.mount(path, application)
-    documents = {resource.document: None for resource in resources}
-    await init_beanie(database, document_models=list(documents))
+    return app, registry, plugin
+
+
+@cache
+def _usual() -> tuple[FastAPI, Registry, Plugin]:
+    """To build it takes longer than most tests. It holds nothing of a database: the documents know theirs."""
+    return built(Settings())
+
+
+@asynccontextmanager
+async def both(database: Any, *plugins: Any, settings: Settings | None = None) -> AsyncIterator[Both]:
+    """The model registry with an audit trail on a database, for both kinds of clients. Nothing is sent to webhooks."""
+    usual = not plugins and settings is None
+    app, registry, plugin = _usual() if usual else built(settings or Settings(), *plugins)
+    await know(database, [bound.resource.document for bound in registry])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield Both(client, database, plugin)

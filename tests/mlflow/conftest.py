@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kept_database import kept_database
 from tests.mlflow.application import Both, both
 from tests.models.application import OLD_BEANIE
 
@@ -16,6 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:
             item.add_marker(OLD_BEANIE)
+
+
+@pytest.fixture
+async def database(mongod_uri: str) -> AsyncIterator[Any]:
+    """Its indexes are there from the test before."""
+    async with kept_database(mongod_uri) as database:
+        yield database
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from beanie import init_beanie
 from fastapi import FastAPI, Header
 from hypothesis import strategies as st
+from tests.kept_database import know
 
 import regesta_models
 from regesta import Actor, AuditEvent, Hooks, Registry, Resource, hookimpl
@@ -133,7 +133,7 @@ async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
     """The model registry with an audit trail on a database."""
     app, registry, observer = built(*plugins) if plugins else _usual(ArtifactSettings.load())
     observer.events.clear()
-    await init_beanie(database, document_models=[bound.resource.document for bound in registry])
+    await know(database, [bound.resource.document for bound in registry])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield Service(app, client, database, observer, registry)
 
