@@ -27,10 +27,11 @@ pytestmark = [
     pytest.mark.timeout(SECONDS + 60 if SECONDS else 0),
 ]
 
-# The parameters of lists are tried one by one, a thousand requests for each list: that is for the longer check.
+# The parameters of lists are tried one by one, a thousand requests for each list, and batches with all that any write
+# takes, for which bodies are made for minutes: that is for the longer check.
 LISTS_ARE_FUZZED_ONLY = """
 [[operations]]
-include-operation-id-regex = "^(list|facets)_"
+include-operation-id-regex = "^(list|facets|batch)_"
 phases.coverage.enabled = false
 """
 
