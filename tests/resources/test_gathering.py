@@ -213,7 +213,9 @@ async def test_each_finds_its_own_parent(database: Any) -> None:
         assert max(rules.recorded) > 1
         for (owner, name), answer in zip(asked, answers, strict=True):
             assert answer.status_code == (404 if (owner, name) == ("one", "b") else 201)
-        ids = {(shelf["tenant"], shelf["name"]): shelf["_id"] for shelf in await collection_of(Shelf).find().to_list(None)}
+        ids = {
+            (shelf["tenant"], shelf["name"]): shelf["_id"] for shelf in await collection_of(Shelf).find().to_list(None)
+        }
         found = await collection_of(Volume).find().to_list(None)
         assert Counter((volume["tenant"], volume["shelf_id"]) for volume in found) == {
             (owner, identity): 5 for (owner, _), identity in ids.items()
