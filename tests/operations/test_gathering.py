@@ -85,6 +85,7 @@ async def test_who_comes_meanwhile_goes_together() -> None:
 
 async def test_who_keeps_coming_does_not_put_off_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "LULL", 60.0)
+    monkeypatch.setattr(gathering, "PATIENCE", 60.0)
     store = Store()
     tasks = await store.started("a", "b", "c")
     assert await until(lambda: store.together) == [2]
