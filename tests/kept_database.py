@@ -5,9 +5,9 @@ To make those of the model registry takes longer than most of its tests.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from beanie import Document, init_beanie
 
 from regesta.store import open_store
@@ -16,10 +16,10 @@ KEPT = "kept"
 _indexed: set[type[Document]] = set()
 
 
-@asynccontextmanager
-async def kept_database(uri: str) -> AsyncIterator[Any]:
+@pytest.fixture
+async def database(mongod_uri: str) -> AsyncIterator[Any]:
     """The database of this process; nothing is in it before and after."""
-    async with open_store(uri, database=KEPT) as store:
+    async with open_store(mongod_uri, database=KEPT) as store:
         yield store.database
         await store.database.drop_collection("system.profile")
         names = await store.database.list_collection_names(filter={"type": "collection"})

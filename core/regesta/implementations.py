@@ -37,8 +37,8 @@ class Implementation:
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     document: type | None
-    asynchronous: bool = False
-    reads_when: Callable[[Change[Any]], bool] | None = None
+    asynchronous: bool
+    reads_when: Callable[[Change[Any]], bool] | None
 
     def concerns(self, document: type) -> bool:
         """Whether a change of this document is for it."""
@@ -71,18 +71,9 @@ def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementa
         if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
             raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
         arguments = tuple(inspect.signature(function).parameters)
-        inner = inspect.unwrap(function)
-        yield (
-            hook,
-            Implementation(
-                name,
-                function,
-                arguments,
-                _document_of(function),
-                inspect.iscoroutinefunction(inner),
-                getattr(inner, READS_WHEN, None),
-            ),
-        )
+        document, inner = _document_of(function), inspect.unwrap(function)
+        waits, reads = inspect.iscoroutinefunction(inner), getattr(inner, READS_WHEN, None)
+        yield hook, Implementation(name, function, arguments, document, waits, reads)
 
 
 def _document_of(function: Callable[..., Any]) -> type | None:

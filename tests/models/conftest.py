@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kept_database import kept_database
+from tests.kept_database import database
 from tests.models.application import OLD_BEANIE, Service, serve
+
+__all__ = ["database"]
 
 HERE = Path(__file__).parent
 
@@ -16,13 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:
             item.add_marker(OLD_BEANIE)
-
-
-@pytest.fixture
-async def database(mongod_uri: str) -> AsyncIterator[Any]:
-    """Its indexes are there from the test before."""
-    async with kept_database(mongod_uri) as database:
-        yield database
 
 
 @pytest.fixture

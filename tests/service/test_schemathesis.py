@@ -29,7 +29,7 @@ pytestmark = [
 
 # The parameters of lists are tried one by one, a thousand requests for each list, and batches with all that any write
 # takes, for which bodies are made for minutes: that is for the longer check.
-LISTS_ARE_FUZZED_ONLY = """
+FUZZED_ONLY = """
 [[operations]]
 include-operation-id-regex = "^(list|facets|batch)_"
 phases.coverage.enabled = false
@@ -41,7 +41,7 @@ def test_the_service_keeps_to_its_openapi(
 ) -> None:
     configuration = tmp_path / "schemathesis.toml"
     told = (HERE / "schemathesis.toml").read_text("utf-8")
-    configuration.write_text(told if EXAMPLES else told + LISTS_ARE_FUZZED_ONLY, "utf-8")
+    configuration.write_text(told if EXAMPLES else told + FUZZED_ONLY, "utf-8")
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         f"--config-file={configuration}",

@@ -78,20 +78,21 @@ class Creates(ChangeSteps[T]):
     async def _find_parents(self, unit: Unit, targets: Iterable[Target]) -> None:
         """Find the parents of what many callers create, by one query for all that are in one collection.
 
-        Whom it does not find, or who has no key, is told when its turn comes.
+        Who is not found, or below what cannot be, is looked for again, and told, when its turn comes.
         """
         above = self.parent
         if above is None or unit.pending is None:
             return
         collections: dict[str, list[Target]] = {}
         for target in targets:
-            collections.setdefault(repr((target.caller.scope, target.parents[:-1])), []).append(target)
+            collections.setdefault(_subject(target.caller, target.parents[:-1]), []).append(target)
         for group in collections.values():
-            caller, keys = group[0].caller, {target.parents[-1] for target in group}
+            caller, (*grandparents, _) = group[0].caller, group[0].parents
             with suppress(ProblemError):
-                found = await above.find_all(caller, group[0].parents[:-1], keys, unit.session)
-                for key, raw in found.items():
-                    unit.pending.parents[_subject(caller, (*group[0].parents[:-1], key))] = raw
+                found = await above.find_all(
+                    caller, grandparents, {target.parents[-1] for target in group}, unit.session
+                )
+                unit.pending.parents |= {_subject(caller, (*grandparents, key)): raw for key, raw in found.items()}
 
     async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
         """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""

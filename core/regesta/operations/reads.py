@@ -106,11 +106,8 @@ class Reads(Generic[T]):
         self, caller: Caller, parents: Sequence[str], keys: Iterable[str], session: Any = None
     ) -> dict[str, dict[str, Any]]:
         """Those live with these keys, raw, by key. Raises NotFound for a missing parent, Invalid for what is no key."""
-        parent = None if self.parent is None else await self.parent_value(caller, parents, session)
         values = [self.addresses.key_value(key) for key in keys]
-        wanted = and_filters(
-            self.addresses.collection_filter(caller.scope, parent), {self.addresses.key_field: {"$in": values}}
-        )
+        wanted = await self.filter_below(caller, parents, {self.addresses.key_field: {"$in": values}}, session)
         found = self.collection.find({**wanted, **self.rules.live}, session=session)
         return {self.addresses.key_text(raw): raw for raw in await found.to_list(None)}
 
@@ -120,9 +117,14 @@ class Reads(Generic[T]):
 
     async def filter_at(self, caller: Caller, keys: Sequence[str], session: Any) -> dict[str, Any]:
         """What matches the document at this path, deleted or not. Raises NotFound for a missing parent."""
-        parent = None if self.parent is None else await self.parent_value(caller, keys[:-1], session)
-        filter_ = self.addresses.collection_filter(caller.scope, parent)
-        return and_filters(filter_, self.addresses.key_filter(keys[-1]))
+        return await self.filter_below(caller, keys[:-1], self.addresses.key_filter(keys[-1]), session)
+
+    async def filter_below(
+        self, caller: Caller, parents: Sequence[str], where: Mapping[str, Any], session: Any
+    ) -> dict[str, Any]:
+        """What matches `where` below these parents, deleted or not. Raises NotFound for a missing parent."""
+        parent = None if self.parent is None else await self.parent_value(caller, parents, session)
+        return and_filters(self.addresses.collection_filter(caller.scope, parent), where)
 
     async def _last_deleted(self, wanted: Mapping[str, Any], session: Any) -> dict[str, Any] | None:
         (deleted_at,) = self.rules.live

@@ -23,7 +23,6 @@ from regesta.operations.pages import Stored
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
 from regesta.operations.updates import Edit
-from regesta.query import and_filters
 from regesta.resource import Resource
 from regesta.store import Atomicity, atomicity_of
 
@@ -69,8 +68,7 @@ class Operations(Deletes[T]):
         values. Raises NotFound for a missing parent, Unavailable; within a session the driver's own errors.
         """
         async with bounded(self.resource.timeout) if session is None else nullcontext():
-            parent = await self.parent_value(caller, parents, session)
-            filter_ = and_filters(self.addresses.collection_filter(caller.scope, parent), {**where, **self.rules.live})
+            filter_ = await self.filter_below(caller, parents, {**where, **self.rules.live}, session)
             raw = await self.collection.find_one(filter_, sort=list(sort) or None, session=session)
         return None if raw is None else self.stored(raw)
 
