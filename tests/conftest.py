@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from regesta.store import LocalServer, memory_client, open_store
+from tests.serving import kept_service, service_address
+
+__all__ = ["kept_service", "service_address"]
 
 # A database is dropped after each test, and that waits for the journal, which is written each 100 ms by default.
 JOURNAL = ("--journalCommitInterval", "2")

@@ -1,16 +1,19 @@
 """The bundled service, as `regesta serve` runs it."""
 
+import http.client
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
+from pymongo import MongoClient
 
 from tests.eventually import eventually
 
@@ -25,17 +28,32 @@ class Running:
     address: str
 
 
+@pytest.fixture(scope="session")
+def kept_service(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address and the database of a service that tests have one after the other: it needs seconds to start.
+
+    It may send webhooks to this machine.
+    """
+    database = f"docs_{free_port()}"
+    folder = tmp_path_factory.mktemp("service")
+    with running(folder, mongod_uri, database, REGESTA_MLFLOW_PRIVATE_WEBHOOKS="true") as service:
+        yield service.address, database
+
+
 @pytest.fixture
-def service_address(tmp_path: Path, mongod_uri: str) -> Iterator[str]:
+def service_address(kept_service: tuple[str, str], mongod_uri: str) -> str:
     """The address of a running service with an empty database."""
-    with running(tmp_path, mongod_uri, f"docs_{_free_port()}") as service:
-        yield service.address
+    address, name = kept_service
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        for collection in client[name].list_collections(filter={"type": "collection"}):
+            client[name][collection["name"]].delete_many({})
+    return address
 
 
 @contextmanager
 def running(folder: Path, uri: str, database: str, **settings: str) -> Iterator[Running]:
     """A service on a database, with further settings in its environment; told to stop at the end if it still runs."""
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "regesta", "serve", "--port", str(port), "--store", uri]
     environment = {**os.environ, "REGESTA_DATABASE": database, **settings}
@@ -43,7 +61,7 @@ def running(folder: Path, uri: str, database: str, **settings: str) -> Iterator[
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            eventually(lambda: _ready(address), within=60)
+            eventually(lambda: answers(f"{address}/readyz"), within=60)
             yield Running(process, address)
         finally:
             process.terminate()
@@ -54,14 +72,19 @@ def running(folder: Path, uri: str, database: str, **settings: str) -> Iterator[
                 raise
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
 
 
-def _ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+def answers(url: str) -> bool:
+    """Whether it says 200. It is asked often: httpx would read all of the system's certificates each time."""
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=10)) as connection:
+        try:
+            connection.request("GET", parts.path)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 HERE = Path(__file__).parent
 PACKAGE = "regesta_client"

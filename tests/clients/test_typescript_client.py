@@ -7,9 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 HERE = Path(__file__).parent / "typescript"
 PAGE = HERE.parents[2] / "docs" / "clients.md"

@@ -5,9 +5,6 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.mlflow.environments import SERVER, needs_mlflow, python_with, run_in
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "mlflow_sklearn.py"
 

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.eventually import eventually
+from tests.serving import answers, free_port
 
 # Where they are kept. With the second one they are made wherever pytest keeps its folders: nothing is skipped then.
 CACHE, REQUIRED = "REGESTA_MLFLOW_CACHE", "REGESTA_REQUIRE_MLFLOW"
@@ -41,8 +40,10 @@ def python_with(requirement: str, folder: Path) -> Path:
     with (cache / f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / READY).exists():
-            _run(sys.executable, "-m", "venv", "--clear", str(home))
-            _run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement)
+            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(home))
+            pip = (sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"))
+            # Most of these modules are never imported: those that are will be compiled then.
+            _run(*pip, "install", "--quiet", "--no-compile", requirement)
             (home / READY).touch()
     return home / "bin" / "python"
 
@@ -50,8 +51,7 @@ def python_with(requirement: str, folder: Path) -> Path:
 @contextmanager
 def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     """The address of `mlflow server` with its default database and one worker."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     folder.mkdir(exist_ok=True)
     environment = {
@@ -65,7 +65,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        eventually(lambda: _answers(f"{address}/health"), within=120)
+        eventually(lambda: answers(f"{address}/health"), within=120)
         yield address
     finally:
         _end(process)
@@ -95,13 +95,6 @@ def _run(*command: str, folder: Path | None = None) -> str:
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

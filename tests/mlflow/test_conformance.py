@@ -1,16 +1,13 @@
 """Each call of an unmodified MLflow client is answered by Regesta as by `mlflow server`; both run here."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.mlflow.comparison import ON_PURPOSE, differences
 from tests.mlflow.environments import CLIENTS, SERVER, mlflow_server, needs_mlflow, python_with, run_in
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 RECORDER = Path(__file__).parent / "recorder" / "record.py"
 # Requests that are not the client's own are the same for all of them.
@@ -19,30 +16,34 @@ OF_OLDER = ("models", "searches", "prompts")
 FEWEST = {SERVER: 690}
 
 
-@pytest.fixture
-def regesta(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The service, which may send webhooks to this machine."""
-    monkeypatch.setenv("REGESTA_MLFLOW_PRIVATE_WEBHOOKS", "true")
-    address: str = request.getfixturevalue("service_address")
-    return address
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where those of all workers are made, unless elsewhere."""
+    return tmp_path_factory.getbasetemp().parent / "mlflow"
+
+
+@pytest.fixture(scope="module")
+def mlflow_address(environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server; the recorder empties it."""
+    with mlflow_server(python_with(SERVER, environments), tmp_path_factory.mktemp("mlflow-server")) as address:
+        yield address
 
 
 @needs_mlflow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_gets_what_it_gets_from_an_mlflow_server(
+    *,
     client: str,
-    regesta: str,
+    service_address: str,
+    mlflow_address: str,
+    environments: Path,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
     record_property: Callable[[str, Any], None],
 ) -> None:
-    shared = tmp_path_factory.getbasetemp().parent / "mlflow"
-    server, python = python_with(SERVER, shared), python_with(client, shared)
-    parts = PARTS.get(client, OF_OLDER)
-    with mlflow_server(server, tmp_path / "server") as address:
-        theirs = recorded(python, address, tmp_path / "theirs.json", *parts)
-    ours = recorded(python, regesta, tmp_path / "ours.json", *parts)
+    python, parts = python_with(client, environments), PARTS.get(client, OF_OLDER)
+    theirs = recorded(python, mlflow_address, tmp_path / "theirs.json", *parts)
+    ours = recorded(python, service_address, tmp_path / "ours.json", *parts)
     assert len(theirs) > FEWEST.get(client, 400)
     called = {entry["call"] for entry in theirs}
     allowed = [one for one in ON_PURPOSE if any(one.is_about(call) for call in called)]

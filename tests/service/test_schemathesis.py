@@ -13,9 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "")

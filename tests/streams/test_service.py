@@ -11,9 +11,6 @@ import httpx
 import pytest
 from pymongo import MongoClient
 from tests.eventually import eventually
-from tests.serving import service_address
-
-__all__ = ["service_address"]
 
 NDJSON = "application/x-ndjson"
 COUNT = 2000
