@@ -1,5 +1,6 @@
 """`regesta` and `python -m regesta`: the command line, or a word on what it is missing."""
 
+import gc
 import sys
 
 # The import names of the extra `service`; the bare install is the router factory and has none of them.
@@ -9,8 +10,10 @@ SERVICE_MODULES = frozenset({"pydantic_settings", "structlog", "typer", "uvicorn
 def main() -> None:
     """Run the command line; exit with status 2 where the extra `service` is not installed."""
     try:
+        gc.disable()  # as `regesta.service.memory` does, which cannot be imported yet
         from regesta.cli import app
 
+        gc.enable()
         app()
     except ModuleNotFoundError as error:
         # Any other missing module is a defect of ours or of a plugin: its traceback is wanted.

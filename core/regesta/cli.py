@@ -11,6 +11,7 @@ import typer
 from regesta.service import Settings, create_app, one_line_errors
 from regesta.service.commands import PluginCommands
 from regesta.service.logs import configure_logging
+from regesta.service.memory import without_collection
 from regesta.service.plugins import load_hooks, resources_by_plugin
 from regesta.service.server import run_server
 
@@ -52,7 +53,8 @@ def serve(  # noqa: PLR0917  # typer calls it by keyword
             log_level=log_level,
         )
         configure_logging(settings.log_format, settings.log_level)
-        service = create_app(settings)
+        with without_collection():
+            service = create_app(settings)
         _warn_if_open(settings.host)
         run_server(service, settings, lambda url: _announce(url, service.state.store.url_without_credentials))
         logger.info("stopped")

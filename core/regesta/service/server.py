@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from regesta.errors import ConfigurationError
+from regesta.service.memory import keep_what_is_there
 from regesta.service.settings import Settings
 from regesta.watch import end_watches
 
@@ -50,6 +51,7 @@ async def _run(app: FastAPI, settings: Settings, listener: socket.socket, announ
     with _signals_to(stop):
         try:
             async with app.router.lifespan_context(app):
+                keep_what_is_there()
                 phase = _Phase.SERVING
                 await server.serve(sockets=[listener])
                 phase = _Phase.STOPPING
