@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 from beanie import Document, init_beanie
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from regesta import Hooks, Resource, crud_router
 from regesta.http import ResourceOptions
@@ -35,6 +35,20 @@ async def client_of(app: Any, *, raises: bool = True) -> AsyncIterator[Client]:
         yield client
 
 
+_routers: dict[Any, tuple[APIRouter, Any]] = {}
+
+
+def _router(
+    first: type[Document] | Resource[Any], *more: Resource[Any], **options: Unpack[ResourceOptions]
+) -> APIRouter:
+    """The same one for what was declared alike: to make it takes longer than most tests."""
+    key = (id(first), *map(id, more), repr(options))
+    if key not in _routers:
+        declared = (first, more, options)  # while they are there, nothing else has their ids
+        _routers[key] = (crud_router(first, *more, **options), declared)
+    return _routers[key][0]
+
+
 @asynccontextmanager
 async def served(
     database: Any,
@@ -46,7 +60,9 @@ async def served(
 ) -> AsyncIterator[Client]:
     """The resources mounted at the root. `also`: further documents that Beanie must know."""
     app = FastAPI()
-    app.include_router(crud_router(first, *more, hooks=hooks, **options))
+    app.include_router(
+        _router(first, *more, **options) if hooks is None else crud_router(first, *more, hooks=hooks, **options)
+    )
     documents = [found.document if isinstance(found, Resource) else found for found in (first, *more)]
     await init_beanie(database, document_models=list(dict.fromkeys([*documents, *also])))
     async with client_of(app) as client:

@@ -8,12 +8,14 @@ from pydantic import Field, create_model
 from regesta import errors
 from regesta.declarations import READS, Operation
 from regesta.http.batch_schemas import JSON_PATCH, batch_schema, results_schema
-from regesta.http.description import ResourceDescription
+from regesta.http.description import ResourceDescription, offered
 from regesta.http.exports import EXPORT_CONTENT
 from regesta.http.facets import FacetCounts
 from regesta.http.history import HistoryPage, offers_revisions
 from regesta.http.idempotency import PARAMETER as IDEMPOTENCY_KEY
 from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
+from regesta.http.methods import METHODS
+from regesta.http.problems import MEDIA_TYPE as PROBLEM
 from regesta.http.problems import Problem, problem_answer
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.http.wire_models import Documented, documented
@@ -48,6 +50,9 @@ class Documentation:
         resource, codec = operations.resource, operations.codec
         document, read = resource.document, json_schemas.read_schema(codec)
         self._operations = operations
+        here = offered(operations)
+        self._first = next((operation for operation in METHODS if operation in here), None)
+        self._path = _path_parameters(operations)
         self.read = documented(document, "", read)
         self.create = documented(document, "Create", json_schemas.create_schema(codec), PART)
         self.replace = documented(document, "Replace", json_schemas.replace_schema(codec), PART)
@@ -69,9 +74,13 @@ class Documentation:
         problems: dict[int | str, dict[str, Any]] = {
             error.status: problem_answer(error, patch=operation is Operation.PATCH) for error in found
         }
-        # FastAPI knows a component only by a model, and shows a model's media type as application/json too:
-        # so one response has the model, the one that gateways in front answer as well.
-        problems[errors.Unavailable.status]["model"] = Problem
+        # Gateways in front say this too, as application/json. FastAPI shows a model so, and knows a component only by
+        # a model; each costs it time at start, so one operation has the model.
+        unavailable = problems[errors.Unavailable.status]
+        if operation is self._first:
+            unavailable["model"] = Problem
+        else:
+            unavailable["content"] |= {"application/json": unavailable["content"][PROBLEM]}
         success = _success(operation, self)
         offered = self._operations.resource.operations
         if operation is Operation.LIST and Operation.EXPORT in offered:
@@ -89,18 +98,17 @@ class Documentation:
     def _demands(self) -> bool:
         return self._operations.resource.require_if_match
 
-    def parameters(self, operation: Operation, path: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Path, query and header parameters."""
+    def parameters(self, operation: Operation) -> list[dict[str, Any]]:
+        """Path and header parameters."""
+        path = self._path[:-1] if METHODS[operation].on_collection else self._path
         watch = stream_headers(operation, self._operations.resource.operations)
         return path + _headers(operation, demand=self._demands) + watch
 
 
-def path_parameters(operations: Operations[Any], *, collection: bool) -> list[dict[str, Any]]:
-    """The keys in the path: of the parents, and of the document itself unless it is the collection's path."""
-    above = path_parameters(operations.parent, collection=False) if isinstance(operations.parent, Operations) else []
-    if collection:
-        return above
+def _path_parameters(operations: Operations[Any]) -> list[dict[str, Any]]:
+    """The keys in a document's path: of the parents, and its own."""
     resource = operations.resource
+    above = _path_parameters(operations.parent) if isinstance(operations.parent, Operations) else []
     shown = {
         "name": resource.singular.replace("-", "_"),
         "in": "path",

@@ -13,7 +13,7 @@ from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
 from regesta.http.callers import with_dependencies
 from regesta.http.description import offered
-from regesta.http.documentation import Documentation, path_parameters, request_body
+from regesta.http.documentation import Documentation, request_body
 from regesta.http.endpoints import Endpoints
 from regesta.http.headers import MERGE_PATCH
 from regesta.http.history import REVERTS, RevertBody
@@ -130,8 +130,8 @@ def _route(
     name = resource.operation_id(operation)
     given = resource.operation_ids.get(operation)
     method = METHODS[operation]
-    parameters = shown.parameters(operation, path_parameters(operations, collection=method.on_collection))
-    extra: dict[str, Any] = {"parameters": parameters + _query_parameters(operations, operation, endpoints)}
+    parameters = shown.parameters(operation) + _query_parameters(operations, operation, endpoints)
+    extra: dict[str, Any] = {"parameters": parameters}
     if body := request_body(operation, resource):
         extra["requestBody"] = body
     success = {Operation.CREATE: 201, Operation.DELETE: 204}.get(operation, 200)
