@@ -14,8 +14,15 @@ from tests.serving import kept_service, service_address
 
 __all__ = ["kept_service", "service_address"]
 
+LONGEST = ("test_schemathesis.py", "test_conformance.py")
+
 # A database is dropped after each test, and that waits for the journal, which is written each 100 ms by default.
-JOURNAL = ("--journalCommitInterval", "2")
+JOURNAL = ("--journalCommitInterval", "10")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that other workers have something to do beside them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish() -> None:

@@ -22,7 +22,7 @@ async def test_a_crowd_that_runs_out_of_time_does_not_block_those_after_it(mongo
         patient = await serve(store.database)
         seen: Counter[int] = Counter()
         for attempt in range(ROUNDS):
-            hasty = await serve(store.database, seconds=0.15 * (1 + attempt % 4))
+            hasty = await serve(store.database, seconds=0.02 * 3**attempt)
             asked = [send(hasty, "POST", "/accounts", {"name": f"{attempt}-{n}"}) for n in range(WRITERS)]
             seen.update(answer.status for answer in await asyncio.wait_for(asyncio.gather(*asked), 30))
             answer = await asyncio.wait_for(send(patient, "POST", "/accounts", {"name": f"{attempt}-last"}), 30)

@@ -239,7 +239,7 @@ class Removes:
 
 async def test_a_parent_that_goes_meanwhile_gets_no_child(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LULL", "LONGEST"):
-        monkeypatch.setattr(gathering, name, 0.2)  # for all of them to come
+        monkeypatch.setattr(gathering, name, 1.0)  # for all of them to come, also where much else is running
     rules, removes = Rules(), Removes()
     accounts = Resource(Account, key="name", actor=actor)
     above = Parent(resource=accounts, field="account_id", sequence="number", counter="entries")

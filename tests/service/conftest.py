@@ -19,11 +19,6 @@ from . import shelf
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test comes first, so that other workers have something to do beside it."""
-    items.sort(key=lambda item: item.path.name != "test_schemathesis.py")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def plain_tracebacks() -> Iterator[None]:
     """As the service sets it up: left alone, structlog draws tracebacks with rich where that is, for seconds each."""

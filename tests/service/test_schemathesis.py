@@ -25,10 +25,10 @@ pytestmark = [
 ]
 
 # The parameters of lists are tried one by one, a thousand requests for each list, and batches with all that any write
-# takes, for which bodies are made for minutes: that is for the longer check.
+# takes, for which bodies are made for minutes; a replacement takes what a creation does. That is for the longer check.
 FUZZED_ONLY = """
 [[operations]]
-include-operation-id-regex = "^(list|facets|batch)_"
+include-operation-id-regex = "^(list|facets|batch|replace)_"
 phases.coverage.enabled = false
 """
 
