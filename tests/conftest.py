@@ -14,7 +14,7 @@ from tests.serving import kept_service, service_address
 
 __all__ = ["kept_service", "service_address"]
 
-LONGEST = ("test_schemathesis.py", "test_conformance.py")
+LONGEST = ("test_schemathesis.py", "test_conformance.py", "test_mlflow_sklearn.py")
 
 # A database is dropped after each test, and that waits for the journal, which is written each 100 ms by default.
 JOURNAL = ("--journalCommitInterval", "10")

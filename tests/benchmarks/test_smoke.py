@@ -11,7 +11,7 @@ from .workloads import WORKLOADS
 
 
 def test_the_benchmark_measures_every_workload_without_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["--seconds", "0.5", "--rounds", "1", "--connections", "4", "--documents", "200"]
+    tiny = ["--seconds", "0.2", "--rounds", "1", "--connections", "4", "--documents", "200"]
 
     assert main(tiny) == 0, capsys.readouterr().err
 

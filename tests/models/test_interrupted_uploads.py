@@ -22,9 +22,10 @@ import httpx
 import pytest
 from pymongo import MongoClient
 from tests.eventually import eventually
+from tests.promises.effort import times
 from tests.serving import Running, running
 
-KILLS = int(os.environ.get("REGESTA_KILLS", "3"))
+KILLS = int(os.environ.get("REGESTA_KILLS", times(3)))
 MEGABYTES = int(os.environ.get("REGESTA_LARGE_ARTIFACT", "256"))
 MB = 2**20
 MOST_GROWTH = 64 * MB
