@@ -238,8 +238,9 @@ class Removes:
 
 
 async def test_a_parent_that_goes_meanwhile_gets_no_child(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LULL", "LONGEST"):
-        monkeypatch.setattr(gathering, name, 1.0)  # for all of them to come, also where much else is running
+    # For all of them to come, however long the first takes.
+    for name, seconds in {"LULL": 1.0, "LONGEST": 1.0, "PATIENCE": 60.0}.items():
+        monkeypatch.setattr(gathering, name, seconds)
     rules, removes = Rules(), Removes()
     accounts = Resource(Account, key="name", actor=actor)
     above = Parent(resource=accounts, field="account_id", sequence="number", counter="entries")
