@@ -212,7 +212,8 @@ WRONG: list[tuple[str, int, str]] = [
     ("text\n", 2, "mapping"),
     ("? [a, b]\n: 1\n", 2, "keys"),
     ("a: " + "[" * 21 + "]" * 21 + "\n", 2, "levels"),
-    ("a: " + "[" * 15_000 + "\n", 2, "levels"),
+    ("a: " + "[" * 900 + "\n", 2, "levels"),
+    ("a: " + "[" * 15_000 + "\n", 2, ""),  # which some versions of libyaml refuse in words of their own
     ("a: [" + "x," * 6000 + "]\n", 2, "values"),
     ("a: " + "x" * 33_000 + "\n", 1, "32768"),
 ]
