@@ -10,12 +10,12 @@ from regesta.http.handwritten import (
     document_response,
     json_body,
     no_parameters,
-    only_validates,
     problem_answers,
     text_body,
 )
 from regesta.http.headers import check_path, has_condition, is_wanted, precondition_of
 from regesta.http.line_answers import LineResult, answer_lines
+from regesta.http.methods import only_validates
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.ranges import byte_range
 from regesta.http.router import ResourceOptions, crud_router, registry_router

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from beanie import Document
 from starlette.requests import Request
@@ -12,8 +12,10 @@ from regesta.change import Caller
 from regesta.declarations import BATCH_BODIES, Operation
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
+from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, body_of, check_path, media_type_of
 from regesta.http.idempotency import answer_once
+from regesta.http.methods import only_validates
 from regesta.http.problems import problem_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import (
@@ -33,31 +35,28 @@ from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.repeats import Answer, Repeats
 from regesta.schemas import dumps, read_json
 
-if TYPE_CHECKING:
-    from regesta.http.endpoints import Endpoints
-
 
 class Batch:
     """The endpoint of one resource. It goes the ways of the endpoints of single writes, item by item."""
 
-    def __init__(self, endpoints: "Endpoints[Any]") -> None:
-        self._endpoints = endpoints
-        self._operations = endpoints.operations
-        self._resource = endpoints.resource
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
+        self._resource = exchange.resource
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Many writes: all or none of them, or each by itself."""
         check_path(request)
-        dry = self._endpoints.validate_only(request)
+        dry = only_validates(request)
         media_type_of(request, JSON)
-        caller = await self._endpoints.callers.of(request, Operation.BATCH, scope, actor)
+        caller = await self._exchange.callers.of(request, Operation.BATCH, scope, actor)
         body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
         batch = read_batch(self._operations, read_json(body))
         works = await self._prepared(request, (scope, actor), caller, batch)
         atomic, keys = batch.atomic, [item.key if isinstance(item, Item) else None for item in batch.items]
         del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
-        parents = self._endpoints.keys(request) or None
-        repeats = self._endpoints.repeats(request, caller, body)
+        parents = self._exchange.keys(request) or None
+        repeats = self._exchange.repeats(request, caller, body)
         if dry or repeats is None:
             outcomes = await self._done(works, parents, atomic=atomic, validate_only=dry)
             return JsonResponse(_content(request, keys, outcomes, validate_only=dry))
@@ -78,7 +77,7 @@ class Batch:
         self, request: Request, resolved: tuple[Any, Any], caller: Caller, batch: BatchBody
     ) -> list[Work | ProblemError]:
         """What each item will do, or what is wrong with it already."""
-        callers, parents = self._endpoints.callers, self._endpoints.keys(request)
+        callers, parents = self._exchange.callers, self._exchange.keys(request)
         works: list[Work | ProblemError] = []
         for index, item in enumerate(batch.items):
             try:
@@ -108,8 +107,7 @@ class Batch:
             return lambda unit, dry: operations.update(
                 caller, keys, patch, condition=item.condition, unit=unit, validate_only=dry
             )
-        tree = operations.bodies.checked(item.body)
-        self._endpoints.check_scope(caller, [(name, ("body", name)) for name in tree])
+        tree = self._exchange.checked(caller, item.body)
         tree = operations.bodies.with_key(tree, keys[-1])
         build = operations.bodies.builder(self._encoded(tree), tree)
         edit = operations.bodies.replacement(tree)
@@ -125,9 +123,7 @@ class Batch:
         )
 
     def _creation(self, caller: Caller, parents: tuple[str, ...], body: Any) -> Work:
-        bodies = self._operations.bodies
-        tree = bodies.checked(body)
-        self._endpoints.check_scope(caller, [(name, ("body", name)) for name in tree])
+        tree = self._exchange.checked(caller, body)
         return Creation(self._operations, caller, parents, self._encoded(tree), tree)
 
     def _patch(self, caller: Caller, body: Any) -> Patch:
@@ -135,7 +131,7 @@ class Batch:
         patch: Patch = (
             JsonPatch(body, self._operations.bodies.hidden_names) if isinstance(body, list) else MergePatch(body)
         )
-        self._endpoints.check_scope(caller, patch.touched())
+        self._exchange.check_scope(caller, patch.touched())
         return patch
 
     def _encoded(self, body: Any) -> bytes:

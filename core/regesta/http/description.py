@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.declarations import Operation
-from regesta.http.callers import Callers
+from regesta.http.exchange import Exchange
 from regesta.http.headers import check_path, has_condition, is_wanted
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import Operations
@@ -66,9 +66,9 @@ class ResourceDescription(BaseModel):
 class Description:
     """The endpoint; what it answers is made once."""
 
-    def __init__(self, operations: Operations[Any], callers: Callers) -> None:
-        self._operations = operations
-        self._callers = callers
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self._operations = exchange.operations
+        self._callers = exchange.callers
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The description; 304 where the client has it."""

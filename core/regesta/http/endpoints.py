@@ -1,8 +1,7 @@
 """The generated endpoints of one resource: from a request to the operations and back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from beanie import Document
 from starlette.requests import Request
@@ -10,16 +9,14 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.declarations import Operation
-from regesta.errors import Invalid, Issue, Location
 from regesta.http.accept import Form, form_of
 from regesta.http.batch import Batch
-from regesta.http.callers import Callers
 from regesta.http.description import Description
+from regesta.http.exchange import Exchange
 from regesta.http.expansion import Asked, Expander
 from regesta.http.exports import Exports
 from regesta.http.facets import Facets
 from regesta.http.headers import (
-    JSON,
     JSON_PATCH,
     MERGE_PATCH,
     body_of,
@@ -31,13 +28,13 @@ from regesta.http.headers import (
     precondition_of,
 )
 from regesta.http.history import REVISION, Histories, offers_revisions
-from regesta.http.idempotency import answer_once, idempotency_key_of
+from regesta.http.idempotency import answer_once
 from regesta.http.imports import Imports, is_import
-from regesta.http.methods import VALIDATE_ONLY
+from regesta.http.methods import VALIDATE_ONLY, only_validates
 from regesta.http.responses import JsonResponse, next_link, quoted
-from regesta.http.selection import Selection, select, selection_of
+from regesta.http.selection import select
 from regesta.http.watching import Watching
-from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, Written, etag_of
+from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, etag_of
 from regesta.operations.actions import REPLACED
 from regesta.operations.repeats import Answer, Repeats
 from regesta.query import Parameter, flag, parse_parameters
@@ -52,22 +49,18 @@ class Endpoints(Generic[T]):
     def __init__(self, operations: Operations[T]) -> None:
         self.operations = operations
         self.resource = operations.resource
-        self.callers = Callers(operations)
-        self._names = path_names(operations)
+        self._exchange = exchange = Exchange(operations)
+        self._callers = exchange.callers
         offered = self.resource.operations
-        self._exports = (
-            Exports(operations, self.callers, self.keys, self.selection) if Operation.EXPORT in offered else None
-        )
-        self._imports = (
-            Imports(operations, self.callers, self.keys, self.check_scope) if Operation.IMPORT in offered else None
-        )
-        self.facets = Facets(operations, self.callers, self.keys).endpoint
-        self.schema = Description(operations, self.callers).endpoint
+        self._exports = Exports(exchange) if Operation.EXPORT in offered else None
+        self._imports = Imports(exchange) if Operation.IMPORT in offered else None
+        self._watching = Watching(exchange) if Operation.WATCH in offered else None
+        self.facets = Facets(exchange).endpoint
+        self.schema = Description(exchange).endpoint
         self._expander = Expander(operations)
         self.get_parameters = operations.rules.get_parameters
         self.patch_parameters = {"validate_only": VALIDATE_ONLY}
         self.create_parameters = self.patch_parameters | (self._imports.parameters if self._imports else {})
-        self._watching = Watching(self) if Operation.WATCH in offered else None
         # RFC 9110, 12.5.5: a cache must not answer one form for another.
         self._vary = {"Vary": "Accept"} if self._exports or self._watching else {}
         # Where the server makes the key, only POST creates.
@@ -78,13 +71,12 @@ class Endpoints(Generic[T]):
         self.delete_parameters: dict[str, Parameter] = (
             {"cascade": flag("Delete everything below it as well, in one transaction.")} if operations.children else {}
         ) | self.patch_parameters
-        histories = Histories(self)
+        histories = Histories(exchange)
         self.history, self.revert, self._past = histories.history, histories.revert, histories.past
         self.history_parameters = histories.parameters
         if offers_revisions(operations):
             self.get_parameters = self.get_parameters | {"revision": REVISION}
-        batch = Batch(self)
-        self.batch, self.batch_parameters = batch.endpoint, self.patch_parameters
+        self.batch, self.batch_parameters = Batch(exchange).endpoint, self.patch_parameters
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """A page; or, in other forms, everything or a watch."""
@@ -95,12 +87,12 @@ class Endpoints(Generic[T]):
             if self._exports and form is not Form.EVENTS:
                 return await self._exports.answer(request, form, scope, actor)
         query = self.operations.rules.parse(request.scope["query_string"])
-        caller = await self.callers.of(request, Operation.LIST, scope, actor)
-        watch_token = ""
+        caller = await self._callers.of(request, Operation.LIST, scope, actor)
+        keys, count, watch_token = self._exchange.keys(request), count_of(request), ""
         if self._watching and query.include_watch:
-            page, watch_token = await self._watching.page(caller, self.keys(request), query, count_of(request))
+            page, watch_token = await self._watching.page(caller, keys, query, count)
         else:
-            page = await self.operations.page(caller, self.keys(request), query, count_of(request))
+            page = await self.operations.page(caller, keys, query, count)
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = (
             page.into_wires()
@@ -108,7 +100,7 @@ class Endpoints(Generic[T]):
             else await self._expander.items(Asked(request, scope, actor), page.raws, query.expand)
         )
         if query.fields is not None:
-            selection = self.selection(query.fields)
+            selection = self._exchange.selection(query.fields)
             items = [select(item, selection) for item in items]
         body: dict[str, Any] = {"items": items}
         if etags is not None:
@@ -132,8 +124,8 @@ class Endpoints(Generic[T]):
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
         if "revision" in asked:
             return await self._past(request, scope, actor, asked)
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.GET, scope, actor, keys[-1])
+        keys = self._exchange.keys(request)
+        caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.
@@ -146,7 +138,7 @@ class Endpoints(Generic[T]):
                 return Response(status_code=304, headers=headers)
             wire = stored.codec.wire(stored.raw)
         if "fields" in asked:
-            wire = select(wire, self.selection(asked["fields"]))
+            wire = select(wire, self._exchange.selection(asked["fields"]))
         return JsonResponse(dumps(wire), headers=headers)
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
@@ -154,26 +146,26 @@ class Endpoints(Generic[T]):
         check_path(request)
         if self._imports and is_import(request):
             return await self._imports.answer(request, scope, actor)
-        dry = self.validate_only(request)
+        dry = only_validates(request)
         condition = precondition_of(request)
         condition.check(None)
-        caller = await self.callers.of(request, Operation.CREATE, scope, actor)
-        body, tree = await self._body(request, caller)
+        caller = await self._callers.of(request, Operation.CREATE, scope, actor)
+        body, tree = await self._exchange.body(request, caller)
         build = self.operations.bodies.builder(body, tree)
-        if (repeats := self.repeats(request, caller, body)) and not dry:
+        if (repeats := self._exchange.repeats(request, caller, body)) and not dry:
             return await self._create_once(request, caller, build, repeats)
-        written = await self.operations.create(caller, self.keys(request), build, validate_only=dry)
-        return self.written(request, written, dry=dry)
+        written = await self.operations.create(caller, self._exchange.keys(request), build, validate_only=dry)
+        return self._exchange.written(request, written, dry=dry)
 
     async def _create_once(
         self, request: Request, caller: Caller, build: Callable[[], T], repeats: Repeats
     ) -> Response:
-        keys = self.keys(request)
+        keys = self._exchange.keys(request)
 
         async def work(unit: Unit) -> Answer:
             await repeats.begin(unit)
             written = await self.operations.create(caller, keys, build, unit)
-            answer = self._answer(request, written)
+            answer = self._exchange.answer(request, written)
             await repeats.keep(unit, answer)
             return answer
 
@@ -184,12 +176,10 @@ class Endpoints(Generic[T]):
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.replace_parameters)
         dry = parameters.get("validate_only", False)
-        condition = precondition_of(request)
-        if self.resource.require_if_match:
-            condition.demand()
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
-        _, tree = await self._body(request, caller)
+        condition = self._exchange.condition(request)
+        keys = self._exchange.keys(request)
+        caller = await self._callers.of(request, Operation.REPLACE, scope, actor, keys[-1])
+        _, tree = await self._exchange.body(request, caller)
         bodies = self.operations.bodies
         tree = bodies.with_key(tree, keys[-1])
         written = await self.operations.update(
@@ -201,35 +191,31 @@ class Endpoints(Generic[T]):
             otherwise=bodies.builder(dumps(tree), tree) if parameters.get("allow_missing") else None,
             validate_only=dry,
         )
-        return self.written(request, written, dry=dry)
+        return self._exchange.written(request, written, dry=dry)
 
     async def patch(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Some fields, by JSON Merge Patch or JSON Patch."""
         check_path(request)
-        dry = self.validate_only(request)
+        dry = only_validates(request)
         media_type = media_type_of(request, MERGE_PATCH, JSON_PATCH)
-        condition = precondition_of(request)
-        if self.resource.require_if_match:
-            condition.demand()
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.PATCH, scope, actor, keys[-1])
+        condition = self._exchange.condition(request)
+        keys = self._exchange.keys(request)
+        caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
         tree = read_json(await body_of(request, self.resource.max_body_size))
         bodies = self.operations.bodies
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.hidden_names)
-        self.check_scope(caller, patch.touched())
+        self._exchange.check_scope(caller, patch.touched())
         edit = bodies.patched(patch)
         written = await self.operations.update(caller, keys, edit, condition=condition, validate_only=dry)
-        return self.written(request, written, dry=dry)
+        return self._exchange.written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document away."""
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.delete_parameters)
-        condition = precondition_of(request)
-        if self.resource.require_if_match:
-            condition.demand()
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.DELETE, scope, actor, keys[-1])
+        condition = self._exchange.condition(request)
+        keys = self._exchange.keys(request)
+        caller = await self._callers.of(request, Operation.DELETE, scope, actor, keys[-1])
         cascade, dry = parameters.get("cascade", False), parameters.get("validate_only", False)
         await self.operations.delete(caller, keys, condition=condition, cascade=cascade, validate_only=dry)
         return Response(status_code=204)
@@ -237,76 +223,9 @@ class Endpoints(Generic[T]):
     async def restore(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document back, after a soft delete."""
         check_path(request)
-        dry = self.validate_only(request)
-        condition = precondition_of(request)
-        if self.resource.require_if_match:
-            condition.demand()
-        keys = self.keys(request)
-        caller = await self.callers.of(request, Operation.RESTORE, scope, actor, keys[-1])
+        dry = only_validates(request)
+        condition = self._exchange.condition(request)
+        keys = self._exchange.keys(request)
+        caller = await self._callers.of(request, Operation.RESTORE, scope, actor, keys[-1])
         written = await self.operations.restore(caller, keys, condition=condition, validate_only=dry)
-        return self.written(request, written, dry=dry)
-
-    def selection(self, fields: Sequence[str]) -> Selection:
-        """What `fields=` selects; the key is always shown, so that an item can be told from another."""
-        key = self.operations.addresses.key_field
-        return selection_of(tuple(self.operations.codec.wire_path(path) for path in (key, *fields)))
-
-    def keys(self, request: Request) -> tuple[str, ...]:
-        """The keys in the path, from the outermost parent on."""
-        found: Mapping[str, str] = request.path_params
-        return tuple(found[name] for name in self._names if name in found)
-
-    async def _body(self, request: Request, caller: Caller) -> tuple[bytes, dict[str, Any]]:
-        media_type_of(request, JSON)
-        body = await body_of(request, self.resource.max_body_size)
-        tree = self.operations.bodies.checked(read_json(body))
-        self.check_scope(caller, [(name, ("body", name)) for name in tree])
-        return body, tree
-
-    def check_scope(self, caller: Caller, sent: Sequence[tuple[str, Location]] | Any) -> None:
-        """Raises Invalid for fields that the scope sets: they are the server's, even where no marker says so."""
-        if not caller.scope:
-            return
-        codec = self.operations.codec
-        managed = {
-            codec.wire_names.get(name, name) for name, value in caller.scope.items() if not isinstance(value, Mapping)
-        }
-        issues = [
-            Issue(loc, "is set by the server: leave it out", "read_only") for name, loc in sent if name in managed
-        ]
-        if issues:
-            raise Invalid.of(issues)
-
-    def validate_only(self, request: Request) -> bool:
-        """The parameter of that name, and no other."""
-        query: bytes = request.scope["query_string"]
-        return bool(query and parse_parameters(query, self.patch_parameters).get("validate_only"))
-
-    def repeats(self, request: Request, caller: Caller, body: bytes) -> Repeats | None:
-        """Where an Idempotency-Key was sent: what makes the request's effect one. Raises Malformed."""
-        key = idempotency_key_of(request)
-        if key is None:
-            return None
-        subject = (self.resource.name, request.method, request.scope["path"], key)
-        return Repeats(self.operations.collection, caller, subject, body)
-
-    def written(self, request: Request, written: Written[T], *, dry: bool) -> Response:
-        """The answer to a write."""
-        if dry:
-            return JsonResponse(dumps(written.codec.wire(written.raw)))
-        answer = self._answer(request, written)
-        return JsonResponse(answer.body, answer.status, answer.headers)
-
-    def _answer(self, request: Request, written: Written[T]) -> Answer:
-        headers = {"ETag": quoted(written.etag)}
-        if written.created:
-            path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
-            key = quote(written.key, safe="")
-            headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
-        return Answer(201 if written.created else 200, headers, dumps(written.codec.wire(written.raw)))
-
-
-def path_names(operations: Operations[Any]) -> tuple[str, ...]:
-    """The path parameters on the way to one document: `("model", "version")`."""
-    above = path_names(operations.parent) if isinstance(operations.parent, Operations) else ()
-    return (*above, operations.resource.singular.replace("-", "_"))
+        return self._exchange.written(request, written, dry=dry)

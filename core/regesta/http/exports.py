@@ -13,11 +13,11 @@ from starlette.responses import Response
 from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue
 from regesta.http.accept import Form
-from regesta.http.callers import Callers
 from regesta.http.csv_rows import header_of, row_of
+from regesta.http.exchange import Exchange
 from regesta.http.selection import Selection, select
 from regesta.http.streams import Streamed
-from regesta.operations import Operations, bounded
+from regesta.operations import bounded
 from regesta.operations.inheritance import children_of
 from regesta.schemas import Codec, json_schemas
 from regesta.schemas.projection import OPTIONS, as_json
@@ -47,17 +47,9 @@ _line = partial(orjson.dumps, default=as_json, option=OPTIONS | orjson.OPT_APPEN
 class Exports(Generic[T]):
     """The exports of one resource. They are part of the list's route, so what it depends on they do."""
 
-    def __init__(
-        self,
-        operations: Operations[T],
-        callers: Callers,
-        keys: Callable[[Request], tuple[str, ...]],
-        selection: Callable[[Sequence[str]], Selection],
-    ) -> None:
-        self._operations = operations
-        self._callers = callers
-        self._keys = keys
-        self._selection = selection
+    def __init__(self, exchange: Exchange[T]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
 
     async def answer(self, request: Request, form: Form, scope: Any, actor: Any) -> Response:
         """All documents that match, in the order of the list.
@@ -67,9 +59,9 @@ class Exports(Generic[T]):
         """
         query = self._operations.rules.parse(request.scope["query_string"])
         _refuse_paging(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.EXPORT, scope, actor)
-        batches = await self._operations.everything(caller, self._keys(request), query)
-        selection = None if query.fields is None else self._selection(query.fields)
+        caller = await self._exchange.callers.of(request, Operation.EXPORT, scope, actor)
+        batches = await self._operations.everything(caller, self._exchange.keys(request), query)
+        selection = None if query.fields is None else self._exchange.selection(query.fields)
         if request.method != "HEAD":
             try:
                 async with bounded(self._operations.resource.timeout):

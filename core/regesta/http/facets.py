@@ -1,6 +1,5 @@
 """`GET /books:facets?by=year,author.name`: how many documents have each value."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -8,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.declarations import Operation
-from regesta.http.callers import Callers
+from regesta.http.exchange import Exchange
 from regesta.http.headers import check_path
 from regesta.http.responses import JsonResponse
-from regesta.operations import Operations, facets
+from regesta.operations import facets
 from regesta.schemas import dumps
 
 
@@ -30,21 +29,18 @@ class FacetCounts(BaseModel):
 
 
 class Facets:
-    """The endpoint. `keys` reads the path of a request."""
+    """The endpoint."""
 
-    def __init__(
-        self, operations: Operations[Any], callers: Callers, keys: Callable[[Request], tuple[str, ...]]
-    ) -> None:
-        self._operations = operations
-        self._callers = callers
-        self._keys = keys
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Counts of what the filters match."""
         check_path(request)
         query = self._operations.rules.parse_facets(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.FACETS, scope, actor)
-        found = await facets(self._operations, caller, self._keys(request), query)
+        caller = await self._exchange.callers.of(request, Operation.FACETS, scope, actor)
+        found = await facets(self._operations, caller, self._exchange.keys(request), query)
         body = {
             "facets": {
                 name: [{"value": value, "count": count} for value, count in facet.counts]

@@ -55,12 +55,6 @@ def no_parameters(request: Request) -> None:
     parse_parameters(request.scope["query_string"], {})
 
 
-def only_validates(request: Request) -> bool:
-    """Whether `?validate_only=true` was sent. Raises Invalid for any other parameter."""
-    return bool(parse_parameters(request.scope["query_string"], _ONLY_VALIDATES).get("validate_only"))
-
-
-_ONLY_VALIDATES = {"validate_only": VALIDATE_ONLY}
 VALIDATE_ONLY_PARAMETER: Mapping[str, Any] = VALIDATE_ONLY.openapi("validate_only")
 
 

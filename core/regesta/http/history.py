@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -13,16 +13,15 @@ from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, NotFound
 from regesta.hooks import merge_scopes
 from regesta.http.description import offered
-from regesta.http.headers import JSON, body_of, check_path, has_condition, is_wanted, media_type_of, precondition_of
+from regesta.http.exchange import Exchange
+from regesta.http.headers import JSON, body_of, check_path, has_condition, is_wanted, media_type_of
+from regesta.http.methods import only_validates
 from regesta.http.responses import JsonResponse, next_link, quoted
 from regesta.http.selection import select
 from regesta.operations import History, Operations
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, page_size_parameter, page_token_parameter, parse_parameters
 from regesta.schemas import dumps, read_json
-
-if TYPE_CHECKING:
-    from regesta.http.endpoints import Endpoints
 
 # What a revert does: it reads the past, and replaces what is there.
 REVERTS = (Operation.REPLACE, Operation.HISTORY)
@@ -82,11 +81,11 @@ def offers_revisions(operations: Operations[Any]) -> bool:
 class Histories:
     """The endpoints of one resource."""
 
-    def __init__(self, endpoints: "Endpoints[Any]") -> None:
-        self._endpoints = endpoints
-        self._operations = endpoints.operations
-        self._resource = endpoints.resource
-        self._history = History(endpoints.operations)
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
+        self._resource = exchange.resource
+        self._history = History(exchange.operations)
         self.parameters: dict[str, Parameter] = {
             "page_size": page_size_parameter(self._resource.page_size, self._resource.max_page_size),
             "page_token": page_token_parameter(),
@@ -96,8 +95,8 @@ class Histories:
         """A page of changes."""
         check_path(request)
         asked = parse_parameters(request.scope["query_string"], self.parameters)
-        keys = self._endpoints.keys(request)
-        caller = await self._endpoints.callers.of(request, Operation.HISTORY, scope, actor, keys[-1])
+        keys = self._exchange.keys(request)
+        caller = await self._exchange.callers.of(request, Operation.HISTORY, scope, actor, keys[-1])
         size = asked.get("page_size", self._resource.page_size)
         events, token = await self._history.page(caller, keys, size, asked.get("page_token"))
         body: dict[str, Any] = {"items": [self._entry(event) for event in events]}
@@ -109,24 +108,22 @@ class Histories:
         """What `get` answers for a revision."""
         if "expand" in asked:
             raise Invalid.of([Issue(("query", "expand"), "shows what is there now: not together with revision")])
-        keys, revision = self._endpoints.keys(request), asked["revision"]
+        keys, revision = self._exchange.keys(request), asked["revision"]
         caller = await self._caller(request, (Operation.GET, Operation.HISTORY), scope, actor)
         wire = await self._wire(caller, keys, revision)
         headers = {"ETag": quoted(revision)}
         if has_condition(request) and not is_wanted(request, revision):
             return Response(status_code=304, headers=headers)
         if "fields" in asked:
-            wire = select(wire, self._endpoints.selection(asked["fields"]))
+            wire = select(wire, self._exchange.selection(asked["fields"]))
         return JsonResponse(dumps(wire), headers=headers)
 
     async def revert(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document as it was, by an update like any other."""
         check_path(request)
-        dry = self._endpoints.validate_only(request)
-        condition = precondition_of(request)
-        if self._resource.require_if_match:
-            condition.demand()
-        keys = self._endpoints.keys(request)
+        dry = only_validates(request)
+        condition = self._exchange.condition(request)
+        keys = self._exchange.keys(request)
         caller = await self._caller(request, (Operation.REVERT, *REVERTS), scope, actor)
         media_type_of(request, JSON)
         revision = _revision_in(read_json(await body_of(request, self._resource.max_body_size)))
@@ -134,11 +131,11 @@ class Histories:
         written = await self._operations.update(
             caller, keys, self._history.reverting(past), condition=condition, events=REPLACED, validate_only=dry
         )
-        return self._endpoints.written(request, written, dry=dry)
+        return self._exchange.written(request, written, dry=dry)
 
     async def _caller(self, request: Request, operations: tuple[Operation, ...], scope: Any, actor: Any) -> Caller:
         """The caller, who may do all of that."""
-        of, key = self._endpoints.callers.of, self._endpoints.keys(request)[-1]
+        of, key = self._exchange.callers.of, self._exchange.keys(request)[-1]
         first, *others = [await of(request, operation, scope, actor, key) for operation in operations]
         merged = first.scope
         for other in others:

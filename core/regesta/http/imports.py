@@ -1,6 +1,6 @@
 """Many documents in one request: `POST /books` with a body of NDJSON, one result for each line."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.declarations import Operation
-from regesta.errors import Duplicate, Location, ProblemError, TooLarge, Unavailable
-from regesta.http.callers import Callers
+from regesta.errors import Duplicate, ProblemError, TooLarge, Unavailable
+from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, media_type_of, precondition_of
 from regesta.http.line_answers import NDJSON, LinesAnswer, failed_line, refuse_idempotency_key
 from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
-from regesta.operations import Operations, Work, Written, bounded, each_by_itself
+from regesta.operations import Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
 from regesta.query import Parameter, parse_parameters
@@ -115,19 +115,11 @@ class _Run:
 class Imports(Generic[T]):
     """The imports of one resource. They are part of the route of `create`, so what it depends on they do."""
 
-    def __init__(
-        self,
-        operations: Operations[T],
-        callers: Callers,
-        keys: Callable[[Request], tuple[str, ...]],
-        check_scope: Callable[[Caller, Sequence[tuple[str, Location]]], None],
-    ) -> None:
-        self._operations = operations
-        self._resource = operations.resource
-        self._callers = callers
-        self._keys = keys
-        self._check_scope = check_scope
-        self.parameters = {"on_conflict": conflict_parameter(operations.resource)}
+    def __init__(self, exchange: Exchange[T]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
+        self._resource = exchange.resource
+        self.parameters = {"on_conflict": conflict_parameter(exchange.resource)}
         self._allowed = self.parameters | {"validate_only": VALIDATE_ONLY}
 
     async def answer(self, request: Request, scope: Any, actor: Any) -> Response:
@@ -136,8 +128,8 @@ class Imports(Generic[T]):
         precondition_of(request).check(None)
         refuse_idempotency_key(request)
         media_type_of(request, *NDJSON)
-        caller = await self._callers.of(request, Operation.IMPORT, scope, actor)
-        parents = self._keys(request)
+        caller = await self._exchange.callers.of(request, Operation.IMPORT, scope, actor)
+        parents = self._exchange.keys(request)
         async with bounded(self._resource.timeout):
             await self._operations.parent_value(caller, parents, live=True)
         on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
@@ -191,8 +183,7 @@ class Imports(Generic[T]):
             if line.text is None:
                 raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
             bodies = self._operations.bodies
-            tree = bodies.checked(read_json(line.text))
-            self._check_scope(run.caller, [(name, ("body", name)) for name in tree])
+            tree = self._exchange.checked(run.caller, read_json(line.text))
             if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
                 return await self._replacing(run, tree, key)
             build = bodies.builder(line.text, tree)
@@ -203,8 +194,8 @@ class Imports(Generic[T]):
     async def _replacing(self, run: _Run, tree: dict[str, Any], key: str) -> Work:
         """As PUT with `allow_missing` does it, after asking whether the caller may replace this one."""
         bodies = self._operations.bodies
-        caller = await self._callers.of(run.request, Operation.REPLACE, run.scope, run.actor, key)
-        self._check_scope(caller, [(name, ("body", name)) for name in tree])
+        caller = await self._exchange.callers.of(run.request, Operation.REPLACE, run.scope, run.actor, key)
+        self._exchange.check_scope(caller, [(name, ("body", name)) for name in tree])
         whole = bodies.with_key({name: value for name, value in tree.items() if name != self._key_name}, key)
         edit, build = bodies.replacement(whole), bodies.builder(dumps(whole), whole)
         return lambda unit, dry: self._operations.update(

@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from regesta.declarations import Operation
-from regesta.query import flag
+from regesta.query import flag, parse_parameters
 
 VALIDATE_ONLY = flag("Do everything but the write, and answer what it would leave (AIP-163).")
+_ONLY_VALIDATES = {"validate_only": VALIDATE_ONLY}
+
+
+def only_validates(request: Request) -> bool:
+    """Whether `?validate_only=true` was sent. Raises Invalid for any other parameter."""
+    return bool(parse_parameters(request.scope["query_string"], _ONLY_VALIDATES).get("validate_only"))
 
 
 @dataclass(frozen=True, slots=True)

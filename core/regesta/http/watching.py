@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -14,6 +14,7 @@ from regesta.change import Caller
 from regesta.declarations import Operation
 from regesta.errors import Gone, ProblemError
 from regesta.http.accept import Form
+from regesta.http.exchange import Exchange
 from regesta.http.headers import check_path
 from regesta.http.problems import problem_of, problem_response
 from regesta.http.selection import select
@@ -35,9 +36,6 @@ from regesta.watch import (
     open_watch,
 )
 
-if TYPE_CHECKING:
-    from regesta.http.endpoints import Endpoints
-
 # Nothing on the way may keep the events back or for later (nginx reads the second one).
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -45,24 +43,24 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 class Watching:
     """The watches of one resource."""
 
-    def __init__(self, endpoints: "Endpoints[Any]") -> None:
-        self._endpoints = endpoints
-        self._operations: Operations[Any] = endpoints.operations
-        self._resource = endpoints.resource
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self._exchange = exchange
+        self._operations = exchange.operations
+        self._resource = exchange.resource
 
     async def collection(self, request: Request, scope: Any, actor: Any) -> Response:
         """All documents that the filter matches."""
         check_path(request)
         query = self._operations.rules.parse_watch(request.scope["query_string"], collection=True)
-        caller = await self._endpoints.callers.of(request, Operation.WATCH, scope, actor)
-        return await self._answer(request, caller, self._endpoints.keys(request), None, query)
+        caller = await self._exchange.callers.of(request, Operation.WATCH, scope, actor)
+        return await self._answer(request, caller, self._exchange.keys(request), None, query)
 
     async def document(self, request: Request, scope: Any, actor: Any) -> Response:
         """One document; where the watch does not go on from an event, it must be there."""
         check_path(request)
         query = self._operations.rules.parse_watch(request.scope["query_string"], collection=False)
-        *parents, key = self._endpoints.keys(request)
-        caller = await self._endpoints.callers.of(request, Operation.WATCH, scope, actor, key)
+        *parents, key = self._exchange.keys(request)
+        caller = await self._exchange.callers.of(request, Operation.WATCH, scope, actor, key)
         if not _begin(request, query):
             await self._operations.get(caller, [*parents, key])
         return await self._answer(request, caller, parents, key, query)
@@ -107,7 +105,7 @@ class Watching:
 
     def _shown(self, query: WatchQuery) -> Any:
         operations = self._operations
-        selection = None if query.fields is None else self._endpoints.selection(query.fields)
+        selection = None if query.fields is None else self._exchange.selection(query.fields)
 
         def shown(raw: Mapping[str, Any]) -> bytes:
             stored = operations.stored(raw)
