@@ -4,13 +4,15 @@ They say who may write and see a field on the wire. They change nothing in Mongo
 code that uses the document directly.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
+
+from regesta.annotations import within
 
 
 class Marker(Enum):
@@ -51,26 +53,28 @@ class Entries:
 
 def entries_of(field: FieldInfo) -> Entries | None:
     """How the entries of a field are found by their keys, where it is marked so."""
-    return next((item for item in _items(field.metadata, field.annotation) if isinstance(item, Entries)), None)
+    return next((item for item in _said_of(field) if isinstance(item, Entries)), None)
 
 
-def _items(metadata: Iterable[Any], annotation: Any) -> Iterator[Any]:
-    yield from metadata
-    for part in get_args(annotation):
-        yield from _items(getattr(part, "__metadata__", ()), part)
-
-
-def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:
-    """The names of the document's fields (Python names) that carry one of the markers.
+def markers_of(field: FieldInfo) -> frozenset[Marker]:
+    """The markers of a field, wherever they stand in its annotation, behind aliases too.
 
     `Annotated[str, Secret] | None` counts as `Annotated[str | None, Secret]` does, and Pydantic's SecretStr and
     SecretBytes as Secret: their masked form must never come back as a value.
     """
-    return frozenset(
-        name
-        for name, field in document.model_fields.items()
-        if _carries(field.metadata, markers) or _carries_below(field.annotation, markers)
-    )
+    said = list(_said_of(field))
+    secret = any(isinstance(item, type) and issubclass(item, SecretStr | SecretBytes) for item in said)
+    return frozenset(item for item in said if isinstance(item, Marker)) | ({Secret} if secret else frozenset())
+
+
+def _said_of(field: FieldInfo) -> Iterator[Any]:
+    yield from field.metadata
+    yield from within(field.annotation)
+
+
+def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]:
+    """The names of the document's fields (Python names) that carry one of the markers."""
+    return frozenset(name for name, field in document.model_fields.items() if not markers_of(field).isdisjoint(markers))
 
 
 def marked_below(document: type[BaseModel]) -> Iterator[str]:
@@ -79,24 +83,11 @@ def marked_below(document: type[BaseModel]) -> Iterator[str]:
     open_: list[tuple[str, Any]] = [(name, field.annotation) for name, field in document.model_fields.items()]
     while open_:
         path, annotation = open_.pop()
-        open_ += [(path, part) for part in get_args(annotation)]
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or annotation in seen:
-            continue
-        if hasattr(annotation, "get_settings"):  # a linked document has a resource of its own
-            continue
-        seen.add(annotation)
-        yield from (f"{path}.{name}" for name in sorted(fields_marked(annotation, *Marker)))
-        open_ += [(f"{path}.{name}", field.annotation) for name, field in annotation.model_fields.items()]
-
-
-def _carries(metadata: Iterable[Any], markers: tuple[Marker, ...]) -> bool:
-    return any(isinstance(item, Marker) and item in markers for item in metadata)
-
-
-def _carries_below(annotation: Any, markers: tuple[Marker, ...]) -> bool:
-    found = get_args(annotation)
-    if get_origin(annotation) is Annotated and _carries(found[1:], markers):
-        return True
-    if annotation in (SecretStr, SecretBytes):
-        return Marker.SECRET in markers
-    return any(_carries_below(part, markers) for part in found)
+        for model in within(annotation):
+            if not (isinstance(model, type) and issubclass(model, BaseModel)) or model in seen:
+                continue
+            if hasattr(model, "get_settings"):  # a linked document has a resource of its own
+                continue
+            seen.add(model)
+            yield from (f"{path}.{name}" for name in sorted(fields_marked(model, *Marker)))
+            open_ += [(f"{path}.{name}", field.annotation) for name, field in model.model_fields.items()]

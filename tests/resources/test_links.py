@@ -58,6 +58,11 @@ async def test_a_link_is_an_id_on_the_wire(any_database: Any) -> None:
         }  # fmt: skip
         document = await created(client, "/novels", body)
         assert document == {"id": document["id"], **body}
+        shown = (await client.get("/novels:schema")).json()["schemas"]["create"]["properties"]
+        one = shown["author"]
+        assert shown["editor"]["anyOf"] == [one, {"type": "null"}]
+        assert (shown["readers"]["type"], shown["readers"]["items"]) == ("array", one)
+        assert "anyOf" not in one
         url = f"/novels/{document['id']}"
         await keeps(client, url, {name: value for name, value in body.items() if value is not None})
         changed = await client.merge(url, {"editor": MISSING, "readers": [MISSING]})

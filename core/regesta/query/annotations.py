@@ -10,16 +10,15 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
 from types import NoneType, UnionType
-from typing import Annotated, Any, ForwardRef, Literal, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from beanie import BackLink, Document, Link
 from bson import ObjectId
 from pydantic import AnyUrl, BaseModel, EmailStr, RootModel
 from pydantic_core import Url
-from typing_extensions import TypeAliasType
 
-from regesta.markers import Marker
+from regesta.annotations import aliased
 
 from .values import (
     BOOLEAN,
@@ -150,26 +149,13 @@ def kind_of(core: Any) -> Kind | None:
     return next((kind for type_, kind in KINDS if issubclass(core, type_)), None)
 
 
-def markers_within(annotation: Any) -> frozenset[Marker]:
-    """Markers anywhere inside an annotation, as in `Annotated[str, Secret] | None`."""
-    found = {item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Marker)}
-    if isinstance(annotation, TypeAliasType):
-        found |= markers_within(annotation.__value__)
-    for argument in get_args(annotation):
-        if not isinstance(argument, Marker):
-            found |= markers_within(argument)
-    return frozenset(found)
-
-
 def _bare(annotation: Any) -> Any:
     """Without Annotated, aliases, NewType, RootModel and None."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
-        elif isinstance(annotation, TypeAliasType):
-            annotation = annotation.__value__
-        elif isinstance(annotation, NewType):
-            annotation = annotation.__supertype__
+        elif (named := aliased(annotation)) is not None:
+            annotation = named
         elif get_origin(annotation) in (Union, UnionType):
             members = [_bare(member) for member in get_args(annotation) if member is not NoneType]
             if len(members) != 1:

@@ -1,15 +1,16 @@
 """The fields that a query may name: what they are called on the wire, and where they are stored."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from beanie import Document
-from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, WrapSerializer
+from pydantic import BaseModel, PlainSerializer, WrapSerializer
 from pydantic.fields import FieldInfo
 
+from regesta.annotations import within
 from regesta.errors import DeclarationError
-from regesta.markers import Marker
+from regesta.markers import Marker, markers_of
 from regesta.resource import Resource
 
 from .annotations import (
@@ -17,7 +18,6 @@ from .annotations import (
     is_link,
     kind_of,
     linked_id,
-    markers_within,
     model_of,
     shape,
     values_of_mapping,
@@ -136,24 +136,17 @@ def stored_name(model: type[BaseModel], name: str, field: FieldInfo) -> str:  # 
 
 def hidden(field: FieldInfo) -> bool:
     """Whether clients never see the field."""
-    markers = {item for item in field.metadata if isinstance(item, Marker)} | markers_within(field.annotation)
-    core = shape(field.annotation).core
-    secret = isinstance(core, type) and issubclass(core, SecretStr | SecretBytes)
-    return bool(markers & HIDING) or field.exclude is True or secret
+    return bool(markers_of(field) & HIDING) or field.exclude is True
 
 
 def has_serializer(model: type[BaseModel], name: str, field: FieldInfo) -> bool:
     """Whether a serializer of the application's own makes the field's JSON."""
     decorators = model.__pydantic_decorators__
     named = {found for decorator in decorators.field_serializers.values() for found in decorator.info.fields}
-    return bool(decorators.model_serializers or named & {name, "*"}) or _serialized(field.metadata, field.annotation)
-
-
-def _serialized(metadata: Iterable[Any], annotation: Any) -> bool:
-    inside = [(getattr(part, "__metadata__", ()), part) for part in get_args(annotation)]
-    return any(isinstance(item, PlainSerializer | WrapSerializer) for item in metadata) or any(
-        _serialized(further, part) for further, part in inside
-    )
+    if decorators.model_serializers or named & {name, "*"}:
+        return True
+    said = (*field.metadata, *within(field.annotation))
+    return any(isinstance(item, PlainSerializer | WrapSerializer) for item in said)
 
 
 def complete(model: type[BaseModel]) -> None:

@@ -4,7 +4,6 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 """
 
 import datetime
-import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -16,6 +15,7 @@ from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
 from pydantic import BaseModel, ValidationError
 
+from regesta.annotations import takes_none
 from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
@@ -54,7 +54,7 @@ class Codec(Generic[T]):
         self.nullable = frozenset(
             wire
             for wire, name in self.inputs.items()
-            if fields[name].is_required() and _takes_none(fields[name].annotation)
+            if fields[name].is_required() and takes_none(fields[name].annotation)
         )
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
@@ -244,10 +244,6 @@ class Codec(Generic[T]):
             if name not in hidden
         }
         return {"id": document.id, **dumped, **links}
-
-
-def _takes_none(annotation: Any) -> bool:
-    return annotation is type(None) or any(_takes_none(part) for part in typing.get_args(annotation))
 
 
 def _has_encoders(document: type[Document]) -> bool:

@@ -3,12 +3,13 @@
 The models inside are marked (see `parts`): `plain` or `divided` makes a JSON Schema for others of it.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 from weakref import WeakKeyDictionary
 
 from beanie import Document
 from pydantic import BaseModel, TypeAdapter
 
+from regesta.annotations import takes_none, within
 from regesta.resource import Resource
 from regesta.schemas.codec import Codec
 from regesta.schemas.parts import JsonSchema, inlined, plain, variant
@@ -117,9 +118,9 @@ def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
 
 def _link_schema(annotation: Any, linked: type[Document]) -> JsonSchema:
     one = key_schema(Resource(linked))
-    text = str(annotation)
-    schema = {"type": "array", "items": one} if "list[" in text.lower() else one
-    return _nullable(schema) if "None" in text else schema
+    many = any(get_origin(part) is list for part in within(annotation))
+    schema = {"type": "array", "items": one} if many else one
+    return _nullable(schema) if takes_none(annotation) else schema
 
 
 def _nullable(schema: JsonSchema) -> JsonSchema:

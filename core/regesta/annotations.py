@@ -1,0 +1,48 @@
+"""Walks through annotations: `Annotated[str, Secret] | None`, and what `type Password = ...` stands for."""
+
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from typing_inspection.typing_objects import is_newtype, is_typealiastype
+
+
+def within(annotation: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of, from the outside in: types, arguments, what `Annotated` notes.
+
+    Of a model only the class: its fields are annotations of their own.
+    """
+    return _within(annotation, ())
+
+
+def takes_none(annotation: Any) -> bool:
+    """Whether None is a value of it, by itself or as one of a union's."""
+    named = aliased(annotation)
+    if named is not None:
+        return takes_none(named)
+    if get_origin(annotation) is Annotated:
+        return takes_none(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return any(map(takes_none, get_args(annotation)))
+    return annotation in (None, NoneType)
+
+
+def aliased(annotation: Any) -> Any:
+    """What an alias (PEP 695) or a NewType stands for; None for what is neither.
+
+    The parameters of a generic alias stay as they are.
+    """
+    for candidate in (annotation, get_origin(annotation)):
+        if is_typealiastype(candidate):
+            return candidate.__value__
+    return annotation.__supertype__ if is_newtype(annotation) else None
+
+
+def _within(annotation: Any, aliases: tuple[Any, ...]) -> Iterator[Any]:
+    yield annotation
+    named = aliased(annotation)
+    # An alias may stand for something with itself in it.
+    if named is not None and all(annotation is not known for known in aliases):
+        yield from _within(named, (*aliases, annotation))
+    for part in get_args(annotation):
+        yield from _within(part, aliases)
