@@ -101,7 +101,7 @@ class Numbers:
 
     async def next(self, numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> int:
         """As `Numbering.next`, without a round trip for each. `parent`: raw, as the unit found it."""
-        subject = repr(numbering.identity)
+        subject = repr((numbering.collection.full_name, numbering.field, numbering.identity))
         given = self._given.get(subject)
         if given is None:
             given = self._given[subject] = await _begun(numbering, parent, time, session)
@@ -109,13 +109,15 @@ class Numbers:
         return given.last
 
     async def store(self, session: Any) -> None:
-        """Write how far they have come, in one round trip."""
-        ahead = [given for given in self._given.values() if given.last != given.stored]
-        if ahead:
-            # All are children of one resource, so their parents are in one collection.
+        """Write how far they have come, in one round trip for each collection where they are."""
+        collections: dict[str, list[_Given]] = {}
+        for given in self._given.values():
+            if given.last != given.stored:
+                collections.setdefault(given.numbering.collection.full_name, []).append(given)
+        for ahead in collections.values():
             await update_each(ahead[0].numbering.collection, [given.update() for given in ahead], session)
-        for given in ahead:
-            given.stored = given.last
+            for given in ahead:
+                given.stored = given.last
 
 
 async def _begun(numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> _Given:

@@ -135,14 +135,13 @@ class ChangeSteps(Reads[T]):
 
     async def _send_inserts(self, unit: Unit) -> None:
         """Before anything is looked for, which may be one of them."""
-        if unit.pending is None or not (inserts := unit.pending.taken_inserts()):
-            return
-        try:
-            await self.collection.insert_many([insert.raw for insert in inserts], session=unit.session)
-        except BulkWriteError as error:
-            position, refused = first_failure(error)
-            insert = inserts[position]
-            raise ItemFailed(insert.index, self._refusal(refused, insert.scope)) from None
+        for inserts in unit.pending.taken_inserts() if unit.pending is not None else ():
+            try:
+                await inserts[0].collection.insert_many([insert.raw for insert in inserts], session=unit.session)
+            except BulkWriteError as error:
+                position, refused = first_failure(error)
+                insert = inserts[position]
+                raise ItemFailed(insert.index, insert.meaning(refused)) from None
 
     def _refusal(self, error: Exception, scope: Mapping[str, Any]) -> Exception:
         """What MongoDB's or BSON's refusal of a document means to a client; other errors as they are."""
