@@ -81,10 +81,11 @@ class Blobs:
         )
         return None if found is None else Blob(found["_id"], found["store"], sha256, found["size"])
 
-    async def kept(self, workspace: str, contents: Iterable[str]) -> frozenset[str]:
+    async def kept(self, workspace: str, contents: Iterable[str], session: Any = None) -> frozenset[str]:
         """Which of these contents are kept."""
         wanted = {"workspace": workspace, "sha256": {"$in": list(contents)}, "store": {"$in": await self._reachable()}}
-        return frozenset([found["sha256"] async for found in self.records.find(wanted, {"sha256": 1})])
+        found = self.records.find(wanted, {"sha256": 1}, session=session)
+        return frozenset([record["sha256"] async for record in found])
 
     async def touch(self, workspace: str, contents: Iterable[str]) -> None:
         """Keep these for another hour, though nothing names them yet."""
