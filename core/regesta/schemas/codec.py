@@ -13,7 +13,7 @@ import orjson
 from beanie import Document, Link
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from regesta.annotations import takes_none
 from regesta.errors import Invalid, Issue
@@ -21,6 +21,7 @@ from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
+from regesta.schemas.read_models import ReadModel
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
@@ -65,7 +66,9 @@ class Codec(Generic[T]):
         self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
         self._unshown = {"id", "revision_id", *unsent, *self._links}
         self._validator = BodyValidator(document, self.read_only)
-        self.direct = self.shape.direct and resource.schemas.read is None and not _has_encoders(document)
+        self._read = ReadModel(resource.schemas.read) if resource.schemas.read else None
+        self.unreadable = self.hidden | (fields.keys() - self._read.reads if self._read else frozenset())
+        self.direct = self.shape.direct and self._read is None and not _has_encoders(document)
         self._visible: Projector = projector(self.shape, self.hidden)
         self._page = page_projector(self.shape, self.hidden)
         self._whole: Projector = projector(self.shape, frozenset({"revision_id"}))
@@ -220,12 +223,8 @@ class Codec(Generic[T]):
 
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         document = self.from_stored(raw)
-        if self.resource.schemas.read and view is View.VISIBLE:
-            try:
-                read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
-            except ValidationError:  # somebody else wrote what the model of the answer does not know
-                return self._projected(raw, view)
-            return read.model_dump(mode="json", by_alias=True, fallback=as_json)
+        if self._read and view is View.VISIBLE:
+            return self._read.wire(document)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
             dumped = document.model_dump(
