@@ -10,15 +10,17 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
-from beanie import Document, Link
+from beanie import Document
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
 from pydantic import ValidationError
 
 from regesta.annotations import takes_none
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
+from regesta.schemas.links import check_links
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
@@ -57,6 +59,8 @@ class Codec(Generic[T]):
             for wire, name in self.inputs.items()
             if fields[name].is_required() and takes_none(fields[name].annotation)
         )
+        if document is resource.document and _derives_bodies(resource):
+            check_links(document)
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self.stored_names = {name: info.alias or name for name, info in fields.items()}
@@ -237,12 +241,14 @@ class Codec(Generic[T]):
             )
         except (ValueError, TypeError, AttributeError):
             return self._projected(raw, view)
-        links = {
-            self.wire_names[name]: _link_ids(getattr(document, name, None))
-            for name in self._links
-            if name not in hidden
-        }
+        links = {self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in hidden}
         return {"id": document.id, **dumped, **links}
+
+
+def _derives_bodies(resource: Resource[Any]) -> bool:
+    own = resource.schemas
+    models = {Operation.CREATE: own.create, Operation.REPLACE: own.replace, Operation.PATCH: own.patch}
+    return any(operation in resource.operations and model is None for operation, model in models.items())
 
 
 def _has_encoders(document: type[Document]) -> bool:
@@ -258,14 +264,6 @@ def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     if isinstance(value, dict):
         return {key: _readable(item, zone) for key, item in value.items()}
     return [_readable(item, zone) for item in value] if isinstance(value, list) else value
-
-
-def _link_ids(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_link_ids(item) for item in value]
-    if isinstance(value, Link):
-        return value.ref.id
-    return value.id if isinstance(value, Document) else value
 
 
 __all__ = ["Codec", "View", "as_json", "dumps"]
