@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from beanie import Document
 
 from regesta import Hooks
@@ -116,3 +117,13 @@ async def test_through_the_root_a_child_is_deleted_and_audited_as_itself(databas
         assert (await client.delete(f"/vehicles/{ids['Van']}")).status_code == 204
         assert await collection_of(Vehicle).count_documents({}) == 3
         assert (await collection_of(AuditTrail.document).find_one({}))["key"] == ids["Van"]
+
+
+@pytest.mark.parametrize("name", [["Vehicle.Car"], {"a": 1}, 5, None, "Nothing"])
+async def test_what_is_stored_as_of_no_known_class_is_shown_as_the_root(any_database: Any, name: Any) -> None:
+    async with served(any_database, Vehicle, also=EVERY) as client:
+        await fill()
+        await collection_of(Vehicle).insert_one({"_class_id": name, "colour": "odd", "doors": 1})
+        (odd,) = [item for item in (await client.get("/vehicles")).json()["items"] if item["colour"] == "odd"]
+        assert odd == {"id": odd["id"], "colour": "odd"}
+        assert (await client.get(f"/vehicles/{odd['id']}")).json() == odd
