@@ -6,6 +6,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from typing_inspection.typing_objects import is_newtype, is_typealiastype
 
+UNIONS = (Union, UnionType)
+
 
 def within(annotation: Any) -> Iterator[Any]:
     """An annotation and all that it is made of, from the outside in: types, arguments, what `Annotated` notes.
@@ -22,7 +24,7 @@ def takes_none(annotation: Any) -> bool:
         return takes_none(named)
     if get_origin(annotation) is Annotated:
         return takes_none(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in UNIONS:
         return any(map(takes_none, get_args(annotation)))
     return annotation in (None, NoneType)
 

@@ -136,3 +136,13 @@ async def test_a_class_that_was_made_too_late_is_refused(any_database: Any) -> N
         DeclarationError, match=r"'(id|leaves)' of Bush lost its default: define \(import\) the class before"
     ):
         Resource(late)
+
+
+@pytest.mark.parametrize("name", [["Vehicle.Car"], {"a": 1}, 5, None, "Nothing"])
+async def test_what_is_stored_as_of_no_known_class_is_shown_as_the_root(any_database: Any, name: Any) -> None:
+    async with served(any_database, Vehicle, also=EVERY) as client:
+        await fill()
+        await collection_of(Vehicle).insert_one({"_class_id": name, "colour": "odd", "doors": 1})
+        (odd,) = [item for item in (await client.get("/vehicles")).json()["items"] if item["colour"] == "odd"]
+        assert odd == {"id": odd["id"], "colour": "odd"}
+        assert (await client.get(f"/vehicles/{odd['id']}")).json() == odd

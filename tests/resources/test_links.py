@@ -1,14 +1,16 @@
 """Links are sent and answered as the id of what they point to; back links are left out."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+import pytest
 from beanie import BackLink, Document, Link
 from beanie.odm.fields import WriteRules
 from bson import DBRef
-from pydantic import Field
+from pydantic import BaseModel, Field, RootModel, computed_field, create_model
 
-from regesta import Immutable
+from regesta import DeclarationError, Immutable, Resource, Schemas, crud_router
 from regesta.store import collection_of
 
 from .serving import created, keeps, pointers, served
@@ -129,3 +131,115 @@ async def test_a_back_link_is_not_stored(database: Any) -> None:
         await client.merge(f"/authors/{document['id']}", {"name": "b"})
         stored = await collection_of(Author).find_one({})
         assert stored == {"_id": stored["_id"], "name": "b"}
+
+
+class Shelf(Document):
+    first: Link[Publisher]
+    by_name: dict[str, Link[Publisher]] = {}
+    pair: tuple[Link[Publisher], ...] = ()
+    rows: list[list[Link[Author]]] = []
+    gaps: list[Link[Author] | None] = []
+    maybe: dict[str, Link[Author]] | None = None
+    size: int = 0
+
+    class Settings:
+        name = "shelves"
+
+
+class HoldingShelf(Shelf):
+    @computed_field
+    def held(self) -> int:
+        return len(self.by_name)
+
+    class Settings:
+        name = "shelves"
+
+
+SHELVES: list[type[Document]] = [Shelf, HoldingShelf]
+
+
+@pytest.mark.parametrize("document", SHELVES)
+async def test_links_in_containers_and_to_other_ids_come_back_as_they_were_shown(
+    any_database: Any, document: type[Document]
+) -> None:
+    one, other = str(uuid4()), str(uuid4())
+    body = {
+        "first": one, "by_name": {"a": one, "b": other}, "pair": [one, other], "rows": [[MISSING], []],
+        "gaps": [MISSING, None], "maybe": {"x": MISSING}, "size": 0,
+    }  # fmt: skip
+    async with served(any_database, document, name="shelves", also=[Author, Publisher]) as client:
+        shown = await created(client, "/shelves", body)
+        assert {name: shown[name] for name in body} == body
+        url = f"/shelves/{shown['id']}"
+        await keeps(client, url, body)
+        stored = await collection_of(document).find_one({})
+        assert (await client.merge(url, {"size": 1})).json() == {**shown, "size": 1}
+        assert await collection_of(document).find_one({}) == {**stored, "size": 1}
+        assert isinstance(stored["by_name"]["a"], DBRef)
+        changes = {"first": other, "by_name": {"a": other}, "pair": [other]}
+        changed = await client.merge(url, changes)
+        assert changed.status_code == 200, changed.text
+        assert changed.json()["first"] == changed.json()["by_name"]["a"] == changed.json()["pair"][0] == other
+        again = await collection_of(document).find_one({})
+        assert again["by_name"] == {"a": stored["by_name"]["b"], "b": stored["by_name"]["b"]}
+        properties = (await client.get("/shelves:schema")).json()["schemas"]["create"]["properties"]
+        assert properties["by_name"]["additionalProperties"] == properties["first"] == properties["pair"]["items"]
+        assert properties["rows"]["items"]["type"] == "array"
+        assert {"type": "null"} in properties["gaps"]["items"]["anyOf"]
+        assert {"type": "null"} in properties["maybe"]["anyOf"]
+
+
+class Signed(Document):
+    author: Link[Author]
+    note: str = ""
+
+    @computed_field
+    def loud(self) -> str:
+        return self.note.upper()
+
+    class Settings:
+        name = "signed"
+
+
+async def test_a_whole_document_stored_in_place_of_a_link_stays_there(any_database: Any) -> None:
+    async with served(any_database, Signed, name="signed", also=[Author, Novel, Publisher]) as client:
+        author = Author(name="a")
+        await author.insert()
+        whole = {"_id": author.id, "name": "a"}
+        await collection_of(Signed).insert_many([{"author": whole}, {"author": {"name": "no id"}}])
+        first, second = (await client.get("/signed")).json()["items"]
+        assert first["author"] == str(author.id)
+        url = f"/signed/{first['id']}"
+        assert (await client.merge(url, {"note": "n"})).json() == {**first, "note": "n", "loud": "N"}
+        assert (await collection_of(Signed).find_one({"note": "n"}))["author"] == whole
+        assert (await client.put(url, json={"author": str(author.id), "note": "m"})).json()["author"] == str(author.id)
+        url = f"/signed/{second['id']}"
+        assert (await client.merge(url, {"note": "o"})).status_code in (200, 422)
+        assert (await client.merge(url, {"note": "o", "author": str(author.id)})).json()["author"] == str(author.id)
+
+
+class Holder(BaseModel):
+    who: Link[Author]
+
+
+class Holders(RootModel[dict[str, Holder]]):
+    pass
+
+
+class HolderBody(BaseModel):
+    value: Mapping[str, Any]
+
+
+UNSENT = [
+    *(Holder, list[Holder], Holder | None, Holders),
+    *(Link[Author] | Link[Novel], Link[Author] | str, list[Link[Author] | int]),
+]
+
+
+@pytest.mark.parametrize("annotation", UNSENT)
+def test_a_link_that_an_id_would_not_say_is_refused_where_clients_could_send_it(annotation: Any) -> None:
+    document: Any = create_model("Holding", __base__=Document, value=(annotation, ...))
+    with pytest.raises(DeclarationError, match=r"Holding\.value"):
+        crud_router(document, operations=["list", "create"])
+    crud_router(document, operations=["list", "get", "delete"])
+    crud_router(Resource(document, operations=["list", "create"], schemas=Schemas(create=HolderBody)))

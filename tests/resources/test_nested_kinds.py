@@ -57,6 +57,18 @@ class Tags(RootModel[list[str]]):
     pass
 
 
+class Labels(RootModel[dict[str, str]]):
+    pass
+
+
+class Piece(RootModel[Part]):
+    pass
+
+
+class Pieces(RootModel[dict[str, Part]]):
+    pass
+
+
 Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
 LEAF: dict[str, Any] = {"name": "b", "below": [], "named": {}}
 P, PS = {"name": "a", "size": 1}, [{"name": "a", "size": 1}, {"name": "b", "size": 2}]
@@ -83,6 +95,12 @@ KINDS: list[tuple[str, Any, Any, list[tuple[Any, str]]]] = [
     ("union", Cat | Dog | str, {"kind": "dog", "tricks": ["sit"]}, []),
     ("union_of_list", list[int] | int, [1, 2], []),
     ("root_model", Tags, ["a", "b"], [(["a", 1], "/value/1"), ({"root": ["a"]}, "/value")]),
+    ("root_dict", Labels, {"env": "a", "root": "b"}, [({"env": 1}, "/value/env")]),
+    ("root_of_model", Piece, P, [({"name": 1}, "/value/name"), ({"root": P}, "/value/name")]),
+    ("root_dict_of_models", Pieces, {"root": P, "b": P}, [({"b": {"name": 1}}, "/value/b/name")]),
+    ("list_of_root_dicts", list[Labels], [{"env": "a"}, {}], [([{"env": 1}], "/value/0/env")]),
+    ("dict_of_root_dicts", dict[str, Labels], {"x": {"env": "a"}}, [({"x": {"env": 1}}, "/value/x/env")]),
+    ("optional_root_dict", Labels | None, {"env": "a"}, [({"env": 1}, "/value/env")]),
     ("extra_allowed", Open, {"name": "a", "more": {"b": [1]}}, [({"name": 1}, "/value/name")]),
     ("extra_operator", Open, {"name": "a", "more": 1}, [({"name": "a", "$x": 1}, "/value/$x")]),
     ("extra_forbidden", Closed, {"name": "a"}, [({"name": "a", "more": 1}, "/value/more")]),
@@ -124,6 +142,7 @@ class House(Document):
     free: dict[str, Any] = {}
     pet: Pet | None = None
     tree: Tree | None = None
+    labels: Labels = Labels({})
 
     class Settings:
         name = "houses"
@@ -136,6 +155,7 @@ BODY: dict[str, Any] = {
     "free": {"a": {"b": 1, "c": None}},
     "pet": {"kind": "cat", "lives": 9},
     "tree": None,
+    "labels": {"env": "prod"},
 }
 
 
@@ -143,14 +163,16 @@ async def test_a_merge_patch_goes_into_objects_and_replaces_lists(any_database: 
     async with served(any_database, House) as client:
         document = await created(client, "/houses", BODY)
         url = f"/houses/{document['id']}"
+        free, labels = {"a": {"b": None, "d": 1}}, {"team": "x"}
         answer = await client.merge(
-            url, {"door": {"size": 5}, "things": [], "free": {"a": {"b": None, "d": 1}}, "pet": {"lives": 8}}
+            url, {"door": {"size": 5}, "things": [], "free": free, "pet": {"lives": 8}, "labels": labels}
         )
         assert answer.json() == document | {
             "door": {"name": "d", "size": 5},
             "things": [],
             "free": {"a": {"c": None, "d": 1}},
             "pet": {"kind": "cat", "lives": 8},
+            "labels": {"env": "prod", "team": "x"},
         }
         assert (await client.merge(url, {"door": None, "free": None})).json() == answer.json() | {
             "door": None,

@@ -130,7 +130,7 @@ class Batch:
     def _patch(self, caller: Caller, body: Any) -> Patch:
         self._encoded(body)
         patch: Patch = (
-            JsonPatch(body, self._operations.bodies.hidden_names) if isinstance(body, list) else MergePatch(body)
+            JsonPatch(body, self._operations.bodies.unreadable_names) if isinstance(body, list) else MergePatch(body)
         )
         self._exchange.check_scope(caller, patch.touched())
         return patch

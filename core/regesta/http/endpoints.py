@@ -203,7 +203,7 @@ class Endpoints(Generic[T]):
         caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
         tree = read_json(await body_of(request, self.resource.max_body_size))
         bodies = self.operations.bodies
-        patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.hidden_names)
+        patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.unreadable_names)
         self._exchange.check_scope(caller, patch.touched())
         edit = bodies.patched(patch)
         written = await self.operations.update(caller, keys, edit, condition=condition, validate_only=dry)

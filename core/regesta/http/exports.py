@@ -18,8 +18,7 @@ from regesta.http.exchange import Exchange
 from regesta.http.selection import Selection, select
 from regesta.http.streams import Streamed
 from regesta.operations import bounded
-from regesta.operations.inheritance import children_of
-from regesta.schemas import Codec, json_schemas
+from regesta.schemas import json_schemas
 from regesta.schemas.projection import OPTIONS, as_json
 from regesta.store import Batches, Documents
 
@@ -107,9 +106,7 @@ class Exports(Generic[T]):
     @cached_property
     def _columns(self) -> tuple[str, ...]:
         """The fields of the schema, then those of the classes below it; the key is among them."""
-        resource = self._operations.resource
-        classes = (resource.document, *children_of(resource.document).values())
-        schemas = [json_schemas.read_schema(Codec(resource, found)) for found in classes]
+        schemas = map(json_schemas.read_schema, self._operations.codecs())
         return tuple(dict.fromkeys(name for schema in schemas for name in schema.get("properties", {})))
 
 

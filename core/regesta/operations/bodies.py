@@ -23,7 +23,9 @@ class Bodies(Generic[T]):
         self._addresses = addresses
         models = codec.resource.schemas
         self._create, self._replace, self._patch = map(_reader, (models.create, models.replace, models.patch))
-        self.hidden_names = frozenset(codec.input_names[name] for name in codec.hidden if name in codec.input_names)
+        self.unreadable_names = frozenset(
+            codec.input_names[name] for name in codec.unreadable if name in codec.input_names
+        )
 
     def checked(self, tree: Any) -> dict[str, Any]:
         """The body, once it is an object. Raises Invalid."""

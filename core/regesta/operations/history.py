@@ -106,10 +106,9 @@ class History(Generic[T]):
     def shown(self, past: Past) -> Any:
         """The document as clients see it. Raises Gone where it cannot be shown by today's model."""
         codec = self._operations.codec
-        classes = children_of(codec.document)
-        if codec.direct and all(Codec(codec.resource, below).direct for below in classes.values()):
+        if all(found.direct for found in self._operations.codecs()):
             return {name: value for name, value in past.tree.items() if name not in self._hidden}
-        if classes:
+        if children_of(codec.document):
             raise Gone("the trail does not tell of which class the document was", code=INCOMPLETE)
         inputs = {found.name: found.wire for found in codec.shape.fields.values() if found.wire in past.tree}
         sent = {_input(codec.document, name): past.tree[wire] for name, wire in inputs.items()}

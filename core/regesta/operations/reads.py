@@ -60,10 +60,16 @@ class Reads(Generic[T]):
         if not children:
             return self.codec
         name = raw.get(self.resource.document.get_settings().class_id)
-        if name is None or name not in children:
-            return self.codec
+        # Somebody else may have stored anything there.
+        return self._codec_of(name) if isinstance(name, str) and name in children else self.codec
+
+    def codecs(self) -> Iterable[Codec[Any]]:
+        """The codecs of the resource's class and of those below it."""
+        return (self.codec, *map(self._codec_of, children_of(self.resource.document)))
+
+    def _codec_of(self, name: str) -> Codec[Any]:
         if name not in self._codecs:
-            self._codecs[name] = Codec(self.resource, children[name])
+            self._codecs[name] = Codec(self.resource, children_of(self.resource.document)[name])
         return self._codecs[name]
 
     def into_wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:

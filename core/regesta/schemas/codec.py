@@ -10,17 +10,20 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
-from beanie import Document, Link
+from beanie import Document
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from regesta.annotations import takes_none
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
+from regesta.schemas.links import check_links
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
+from regesta.schemas.read_models import ReadModel
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
@@ -56,6 +59,8 @@ class Codec(Generic[T]):
             for wire, name in self.inputs.items()
             if fields[name].is_required() and takes_none(fields[name].annotation)
         )
+        if document is resource.document and _derives_bodies(resource):
+            check_links(document)
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self.stored_names = {name: info.alias or name for name, info in fields.items()}
@@ -65,7 +70,9 @@ class Codec(Generic[T]):
         self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
         self._unshown = {"id", "revision_id", *unsent, *self._links}
         self._validator = BodyValidator(document, self.read_only)
-        self.direct = self.shape.direct and resource.schemas.read is None and not _has_encoders(document)
+        self._read = ReadModel(resource.schemas.read) if resource.schemas.read else None
+        self.unreadable = self.hidden | (fields.keys() - self._read.reads if self._read else frozenset())
+        self.direct = self.shape.direct and self._read is None and not _has_encoders(document)
         self._visible: Projector = projector(self.shape, self.hidden)
         self._page = page_projector(self.shape, self.hidden)
         self._whole: Projector = projector(self.shape, frozenset({"revision_id"}))
@@ -220,12 +227,8 @@ class Codec(Generic[T]):
 
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         document = self.from_stored(raw)
-        if self.resource.schemas.read and view is View.VISIBLE:
-            try:
-                read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
-            except ValidationError:  # somebody else wrote what the model of the answer does not know
-                return self._projected(raw, view)
-            return read.model_dump(mode="json", by_alias=True, fallback=as_json)
+        if self._read and view is View.VISIBLE:
+            return self._read.wire(document)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
         try:
             dumped = document.model_dump(
@@ -238,12 +241,14 @@ class Codec(Generic[T]):
             )
         except (ValueError, TypeError, AttributeError):
             return self._projected(raw, view)
-        links = {
-            self.wire_names[name]: _link_ids(getattr(document, name, None))
-            for name in self._links
-            if name not in hidden
-        }
+        links = {self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in hidden}
         return {"id": document.id, **dumped, **links}
+
+
+def _derives_bodies(resource: Resource[Any]) -> bool:
+    own = resource.schemas
+    models = {Operation.CREATE: own.create, Operation.REPLACE: own.replace, Operation.PATCH: own.patch}
+    return any(operation in resource.operations and model is None for operation, model in models.items())
 
 
 def _has_encoders(document: type[Document]) -> bool:
@@ -259,14 +264,6 @@ def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     if isinstance(value, dict):
         return {key: _readable(item, zone) for key, item in value.items()}
     return [_readable(item, zone) for item in value] if isinstance(value, list) else value
-
-
-def _link_ids(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_link_ids(item) for item in value]
-    if isinstance(value, Link):
-        return value.ref.id
-    return value.id if isinstance(value, Document) else value
 
 
 __all__ = ["Codec", "View", "as_json", "dumps"]

@@ -3,17 +3,17 @@
 The models inside are marked (see `parts`): `plain` or `divided` makes a JSON Schema for others of it.
 """
 
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
-from beanie import Document
+from beanie import Document, Link
 from pydantic import BaseModel, TypeAdapter
 
-from regesta.annotations import takes_none, within
+from regesta.annotations import takes_none
 from regesta.resource import Resource
 from regesta.schemas.codec import Codec
 from regesta.schemas.parts import JsonSchema, inlined, plain, variant
-from regesta.schemas.shape import linked_document
+from regesta.schemas.shape import CONTAINERS, linked_document
 
 Mode = Literal["validation", "serialization"]
 
@@ -110,17 +110,22 @@ def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
         linked = linked_document(info.annotation)
         alias = info.serialization_alias or info.alias or name
         if linked is not None and alias in properties:
-            properties[alias] = _link_schema(info.annotation, linked)
+            properties[alias] = _link_schema(info.annotation, key_schema(Resource(linked)))
     required = ["id" if name == "_id" else name for name in schema.get("required", [])]
     schema = {key: value for key, value in schema.items() if key != "required"}
     return {**schema, "properties": properties, "required": required}
 
 
-def _link_schema(annotation: Any, linked: type[Document]) -> JsonSchema:
-    one = key_schema(Resource(linked))
-    many = any(get_origin(part) is list for part in within(annotation))
-    schema = {"type": "array", "items": one} if many else one
-    return _nullable(schema) if takes_none(annotation) else schema
+def _link_schema(annotation: Any, one: JsonSchema) -> JsonSchema:
+    """The annotation with `one` in place of each link."""
+    if get_origin(annotation) is Link:
+        return one
+    parts = [_link_schema(part, one) for part in get_args(annotation) if linked_document(part)]
+    if takes_none(annotation):
+        return _nullable(parts[0])
+    if get_origin(annotation) is dict:
+        return {"type": "object", "additionalProperties": parts[0]}
+    return {"type": "array", "items": parts[0]} if get_origin(annotation) in CONTAINERS else parts[0]
 
 
 def _nullable(schema: JsonSchema) -> JsonSchema:

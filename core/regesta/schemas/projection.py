@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
+from beanie import Document, Link
 from bson import Binary, DBRef, Decimal128, ObjectId, Regex
 from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
 
@@ -29,8 +30,10 @@ def as_json(value: Any) -> Any:
         return value.binary.hex()
     if isinstance(value, _AS_TEXT):
         return str(value)
-    if isinstance(value, DBRef):
+    if isinstance(value, DBRef | Document):
         return value.id
+    if isinstance(value, Link):
+        return value.ref.id
     if isinstance(value, bytes):
         return _binary(value)
     if isinstance(value, Regex):

@@ -19,7 +19,7 @@ from uuid import UUID
 from beanie import BackLink, Link, PydanticObjectId
 from beanie.odm.utils.encoder import Encoder
 from bson import ObjectId
-from pydantic import AnyUrl, BaseModel, PlainSerializer, WrapSerializer
+from pydantic import AnyUrl, BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic.fields import FieldInfo
 
 DIRECT_TYPES = (
@@ -119,7 +119,7 @@ def _describe(annotation: Any, metadata: list[Any], found: FieldShape, known: Ma
         return True
     if origin in CONTAINERS or origin is dict:
         return _describe_container(origin, arguments, found, known)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _has_fields(annotation):
         found.child = known.get(annotation) or shape_of(annotation, known)
         return found.child.direct
     if annotation is datetime.date:
@@ -139,6 +139,11 @@ def _describe_container(
         found.child, found.container = inner.child, "dict" if origin is dict else "list"
     nested = inner.convert is not None or (inner.child is not None and (inner.container != "one" or len(parts) > 1))
     return direct and not nested
+
+
+def _has_fields(annotation: Any) -> bool:
+    """Whether it is a model, and not one of which only the root is stored."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel)
 
 
 def _is_direct_leaf(annotation: Any) -> bool:

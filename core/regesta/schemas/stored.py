@@ -12,13 +12,15 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Union
 
 from beanie import Document, PydanticObjectId
+from beanie.exceptions import DocumentWasNotSaved
 from beanie.odm.utils.dump import get_dict
 from beanie.odm.utils.encoder import Encoder
-from bson import ObjectId
+from bson import DBRef, ObjectId
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from regesta.schemas.projection import picker
+from regesta.schemas.shape import linked_document
 
 Encode = Callable[[Any], Any]
 
@@ -31,11 +33,40 @@ def encoder_of(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
 
     The function raises ValueError, TypeError or AttributeError for a value that cannot be stored.
     """
+    encode = _whole_encoder(document)
+    references = [
+        info.alias or name
+        for name, info in document.model_fields.items()
+        if (linked := linked_document(info.annotation)) and not _is_native(linked.model_fields["id"].annotation)
+    ]
+    if not references:
+        return encode
+
+    def with_references(instance: Any) -> dict[str, Any]:
+        stored = encode(instance)
+        return stored | {key: _with_encoded_ids(stored[key]) for key in references if key in stored}
+
+    return with_references
+
+
+def _with_encoded_ids(value: Any) -> Any:
+    """References with what is stored of the ids: Beanie leaves a UUID, which the driver does not take."""
+    if isinstance(value, DBRef):
+        return DBRef(value.collection, Encoder().encode(value.id), value.database)
+    if isinstance(value, list):
+        return [_with_encoded_ids(item) for item in value]
+    return {key: _with_encoded_ids(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _whole_encoder(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
     settings = document.get_settings()
     keep_nulls = settings.keep_nulls
 
     def by_beanie(instance: Any) -> dict[str, Any]:
-        found: dict[str, Any] = get_dict(instance, to_db=True, keep_nulls=keep_nulls)
+        try:
+            found: dict[str, Any] = get_dict(instance, to_db=True, keep_nulls=keep_nulls)
+        except DocumentWasNotSaved as error:
+            raise ValueError("a link points to a document without an id") from error
         return found
 
     shares = settings.union_doc is not None or document._class_id  # noqa: SLF001 - Beanie has no public name for it

@@ -22,6 +22,7 @@ from bson import DBRef
 from pydantic import GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
+from regesta.annotations import UNIONS
 from regesta.errors import DeclarationError
 from regesta.schemas.compiled import Compiled
 from regesta.schemas.exact import children
@@ -230,10 +231,7 @@ def _with_link_ids(annotation: Any) -> Any:
         return annotation
     replaced = tuple(_with_link_ids(part) for part in arguments)
     origin = typing.get_origin(annotation)
-    return typing.Union[replaced] if origin in _UNIONS else origin[replaced]  # noqa: UP007
-
-
-_UNIONS = (typing.Union, type(int | str))
+    return typing.Union[replaced] if origin in UNIONS else origin[replaced]  # noqa: UP007
 
 
 class _LinkById:
@@ -249,7 +247,8 @@ class _LinkById:
         linked = core_schema.no_info_after_validator_function(self._link, identifier)
         return core_schema.json_or_python_schema(
             json_schema=linked,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(Link), linked]),
+            # Where somebody else stored the whole document, Beanie reads one.
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema((Link, self.document)), linked]),
         )
 
     def _link(self, identifier: Any) -> Link[Any]:

@@ -42,12 +42,17 @@ _locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary
 
 
 def collection_of(document: type[Document]) -> Any:
-    """The driver's collection of an initialised document class.
+    """The driver's collection of an initialised document class. Times come from it in UTC, or without a zone.
 
     Raises beanie.exceptions.CollectionWasNotInitialized before `init_beanie`.
     """
     getter = getattr(document, "get_pymongo_collection", None) or document.get_motor_collection
-    return getter()
+    collection = getter()
+    options = collection.codec_options
+    if options.tzinfo is None:
+        return collection
+    # A client of the application may have a zone of its own, in which an instant would be written otherwise.
+    return collection.with_options(codec_options=options.with_options(tzinfo=None))
 
 
 async def atomicity_of(collection: Any) -> Atomicity:
