@@ -8,10 +8,12 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY plugins plugins
+# All that a server needs: not `local` and `memory`, which are stores in place of MongoDB. What fsspec needs for an
+# object store (`s3fs`, `gcsfs`) is named here too where artifacts are kept in one.
 # The environment is filled from outside, so pip does not enter the final image with it.
 RUN python -m venv --without-pip /opt/regesta \
     && pip wheel --no-deps --wheel-dir /wheels . \
-    && pip --python /opt/regesta/bin/python install --compile "$(ls /wheels/regesta-*.whl)[service]"
+    && pip --python /opt/regesta/bin/python install --compile "$(ls /wheels/regesta-*.whl)[service,models,artifacts]"
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="Regesta" \

@@ -1,7 +1,11 @@
 """Where webhooks may lead: to public addresses, unless an operator says otherwise."""
 
+import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, TypeVarTuple
 from urllib.parse import SplitResult, urlsplit
 
 from regesta_mlflow.errors import Refusal
@@ -10,12 +14,22 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 PORTS = {"https": 443, "http": 80}
 LOW_BITS = 0xFFFF_FFFF
 
+# Clients say where webhooks lead, and so for how long somebody waits there: not for what the rest waits for.
+THREADS = ThreadPoolExecutor(16, "regesta-webhooks")
+
 Address = tuple[str, int]
+R = TypeVar("R")
+A = TypeVarTuple("A")
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Forbidden(Exception):
     """An address that nothing is sent to."""
+
+
+async def in_thread(work: Callable[[*A], R], *arguments: *A) -> R:
+    """What waits for an endpoint of a webhook, or for its name."""
+    return await asyncio.get_running_loop().run_in_executor(THREADS, work, *arguments)
 
 
 def parsed(url: str, *, private: bool) -> SplitResult:

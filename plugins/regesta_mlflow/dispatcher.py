@@ -98,9 +98,7 @@ class Dispatcher:
 
 async def send(hook: dict[str, Any], body: str, identity: str, *, private: bool) -> Answer:
     """Send to a webhook as it is now."""
-    return await asyncio.to_thread(
-        post, hook["url"], body.encode(), identity, secret=hook.get("secret"), private=private
-    )
+    return await post(hook["url"], body.encode(), identity, secret=hook.get("secret"), private=private)
 
 
 def identity_of(taken: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """What clients do with webhooks: register, change, list, delete, test."""
 
-import asyncio
 import re
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -13,7 +13,7 @@ from regesta import NotFound, Registry, Stored
 from regesta.errors import Malformed
 from regesta.operations import bounded
 from regesta.query import keyset_filter
-from regesta_mlflow.addresses import Forbidden, parsed, resolved
+from regesta_mlflow.addresses import Forbidden, in_thread, parsed, resolved
 from regesta_mlflow.calls import Call, Route, now
 from regesta_mlflow.dispatcher import send
 from regesta_mlflow.errors import Code, Refusal, missing
@@ -158,7 +158,7 @@ class WebhookCalls:
         """A URL that may be registered; it is judged again whenever something is sent."""
         parts = parsed(url, private=self._private)
         try:
-            await asyncio.to_thread(resolved, parts, private=self._private)
+            await in_thread(partial(resolved, parts, private=self._private))
         except Forbidden as error:
             raise Refusal(f"Invalid webhook URL: {error}") from None
         except OSError:

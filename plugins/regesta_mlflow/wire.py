@@ -52,7 +52,7 @@ def version_wire(raw: Raw) -> dict[str, Any]:
         "last_updated_timestamp": milliseconds(raw["revised_at"]),
         "current_stage": raw.get("stage", "None"),
         "description": raw.get("description", ""),
-        "source": foreign.get("source") or raw.get("source") or source_of(raw),
+        "source": source_of(raw),
         "run_id": run.get("id") or "",
         "run_link": run.get("link") or "",
         "status": STATUSES[raw.get("status", "ready")],

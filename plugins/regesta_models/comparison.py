@@ -1,14 +1,14 @@
 """What differs between versions of one model, and what got better or worse."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from regesta_models.documents import Version
-from regesta_models.parts import Metric, Signature, Tensor
+from regesta_models.parts import Signature, Tensor, last_values
 
 # Words of metric names, between digits and signs, that tell which way is better. All others tell nothing.
 LOWER = frozenset(
@@ -131,7 +131,7 @@ def direction_of(name: str) -> Direction | None:
 
 def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> VersionComparison:
     """The comparison; `said` goes before what names of metrics tell."""
-    measured = [_measured(version.metrics) for version in versions]
+    measured = [last_values(version.metrics) for version in versions]
     metrics = []
     for name, dataset, split in _all(measured):
         values = [found.get((name, dataset, split)) for found in measured]
@@ -158,16 +158,6 @@ def compare(model: str, versions: Sequence[Version], said: Mapping[str, Directio
         environment=_environments(versions),
         size=ComparedSize(values=sizes, verdicts=_verdicts(sizes, Direction.LOWER)),
     )
-
-
-def _measured(metrics: Iterable[Metric]) -> dict[tuple[str, str | None, str | None], float]:
-    """The last value of each metric: of the latest step, of several of them the one that stands last."""
-    last: dict[tuple[str, str | None, str | None], Metric] = {}
-    for metric in metrics:
-        key = (metric.name, metric.dataset, metric.split)
-        if key not in last or (metric.step or 0) >= (last[key].step or 0):
-            last[key] = metric
-    return {key: metric.value for key, metric in last.items()}
 
 
 def _verdicts(values: Sequence[float | None], direction: Direction | None) -> list[Verdict]:

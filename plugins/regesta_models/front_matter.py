@@ -101,7 +101,6 @@ class Read:
 # "---" alone on the first line, and on a later one.
 _FENCE = re.compile(r"---[ \t]*\r?\n")
 _END = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
-# A line of three dashes may well be Markdown, in which it is a rule: without an end there is no front matter.
 
 
 def read_front_matter(card: str) -> Read:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from regesta_models.constraints import Label, TagValue
 from regesta_models.documents import Version
-from regesta_models.parts import Metric
+from regesta_models.parts import last_values
 
 MOST_APPROVALS = 20
 
@@ -65,18 +65,12 @@ class _OfMetric(BaseModel):
     split: Label | None = Field(default=None, description="Which part of it; any unless given.")
 
     def measured(self, version: Version) -> dict[tuple[str | None, str | None], float]:
-        """The last value for each data set and split that is meant: of the highest step, then the last in the list."""
-        last: dict[tuple[str | None, str | None], Metric] = {}
-        for metric in version.metrics:
-            if (
-                metric.name == self.name
-                and self.dataset in (None, metric.dataset)
-                and self.split in (None, metric.split)
-            ):
-                known = last.get((metric.dataset, metric.split))
-                if known is None or (metric.step or 0) >= (known.step or 0):
-                    last[metric.dataset, metric.split] = metric
-        return {measured: metric.value for measured, metric in last.items()}
+        """The last value for each data set and split that is meant."""
+        return {
+            (dataset, split): value
+            for (name, dataset, split), value in last_values(version.metrics).items()
+            if name == self.name and self.dataset in (None, dataset) and self.split in (None, split)
+        }
 
     @property
     def meant(self) -> str:

@@ -1,5 +1,6 @@
 """What models and versions are made of: tags, artifacts, signatures, metrics, environments, where they come from."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -81,6 +82,16 @@ Metrics = Annotated[
     Field(max_length=1000),
     Entries(key="name", value="value", qualifiers=("dataset", "split")),
 ]
+
+
+def last_values(metrics: Iterable[Metric]) -> dict[tuple[str, str | None, str | None], float]:
+    """The last value by name, data set and split: of the highest step, of several the one that stands last."""
+    last: dict[tuple[str, str | None, str | None], Metric] = {}
+    for metric in metrics:
+        measured = (metric.name, metric.dataset, metric.split)
+        if measured not in last or (metric.step or 0) >= (last[measured].step or 0):
+            last[measured] = metric
+    return {measured: metric.value for measured, metric in last.items()}
 
 
 class VersionReference(BaseModel):

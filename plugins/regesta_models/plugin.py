@@ -1,4 +1,4 @@
-"""What the plugin brings: two resources and the routes of the aliases."""
+"""What the plugin brings: its resources, its routers, and what is written with each change."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

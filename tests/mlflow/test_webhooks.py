@@ -1,9 +1,13 @@
 """Webhooks: told of what was committed, and of nothing else, however often it takes; and never led astray."""
 
+import asyncio
 import ipaddress
 import json
+import socket
+import socketserver
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,10 +16,10 @@ from tests.eventually import eventually_async
 from tests.mlflow.application import Both, both
 
 from regesta import Change, Conflict, hookimpl
-from regesta_mlflow import Settings, dispatcher
+from regesta_mlflow import Settings, dispatcher, sending
 from regesta_mlflow.addresses import Forbidden, is_public, parsed, resolved
 from regesta_mlflow.errors import Refusal
-from regesta_mlflow.sending import signature
+from regesta_mlflow.sending import Answer, post, signature
 from regesta_models import Version
 
 
@@ -230,3 +234,103 @@ async def test_an_address_is_judged_again_when_something_is_sent(database: Any, 
     assert result["success"] is False
     assert "response_status" not in result
     assert receiver.taken == []
+
+
+# endpoints that take their time
+
+
+class Slow(socketserver.ThreadingTCPServer):
+    """Takes requests and never ends an answer; `piece` is what it sends of one, again and again."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Trickle)
+        self.begin, self.piece = b"HTTP/1.1 200 OK\r\n", b""
+        self.taken, self.left = threading.Semaphore(0), threading.Semaphore(0)
+        self.over = threading.Event()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    async def send(self) -> Answer:
+        return await post(self.address, b"{}", "id", secret=None, private=True)
+
+    async def takes(self, count: int) -> None:
+        for _ in range(count):
+            assert await asyncio.to_thread(self.taken.acquire, timeout=20)
+
+    async def is_left(self, count: int) -> None:
+        for _ in range(count):
+            assert await asyncio.to_thread(self.left.acquire, timeout=20)
+
+
+class _Trickle(socketserver.BaseRequestHandler):
+    server: Slow
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.server.taken.release()
+        self.request.settimeout(0.02)
+        with suppress(ConnectionError):
+            self.request.sendall(self.server.begin)
+            while not self.server.over.is_set():
+                self.request.sendall(self.server.piece)
+                with suppress(TimeoutError):
+                    if not self.request.recv(65536):
+                        break
+        self.server.left.release()
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    with Slow() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+async def test_an_endpoint_that_trickles_has_so_long_for_all_of_it(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "SECONDS", 0.3)
+    slow.piece = b"X-A: b\r\n"
+    async with asyncio.timeout(20):
+        answer = await slow.send()
+        assert (answer.success, answer.error) == (False, "TimeoutError: no answer within 0.3 seconds")
+        await slow.is_left(1)
+
+
+async def test_a_status_is_an_answer_whatever_becomes_of_the_text(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "SECONDS", 0.3)
+    slow.begin, slow.piece = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x"
+    async with asyncio.timeout(20):
+        assert await slow.send() == Answer(200)
+        await slow.is_left(1)
+
+
+async def test_nobody_else_waits_for_slow_endpoints(slow: Slow) -> None:
+    async with asyncio.timeout(20):
+        sending = [asyncio.create_task(slow.send()) for _ in range(40)]
+        await slow.takes(10)
+        for task in sending:
+            task.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
+        await slow.is_left(10)
+
+
+async def test_the_end_waits_for_no_endpoint(here: Both, slow: Slow) -> None:
+    hook = {"name": "hook", "url": slow.address, "events": EVENTS}
+    await here.done("POST", "/webhooks", **hook)
+    await here.model()
+    await here.version()
+    await here.plugin.startup()
+    async with asyncio.timeout(20):
+        await slow.takes(1)
+        await here.plugin.shutdown()
+        await slow.is_left(1)
+    # The next one sends it again.
+    assert await here.database["mlflow_deliveries"].count_documents({"outcome": "", "attempts": 1}) == 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def test_the_image_is_slim_and_takes_only_what_was_built(instructions: list[tupl
     assert re.fullmatch(r"python:3\.\d+-slim", the(instructions, "FROM"))
     assert the(instructions, "COPY").startswith("--from=build ")
     assert not re.search(r"\b(apt-get|gcc|pip)\b", the(instructions, "RUN"))
+
+
+def test_the_image_has_all_extras_but_other_stores() -> None:
+    found = re.search(r"regesta-\*\.whl\)\[(.+?)\]", (ROOT / "Dockerfile").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (everything,) = project["optional-dependencies"]["all"]
+    assert found
+    extras = everything.removeprefix("regesta[").removesuffix("]").split(",")
+    assert set(found[1].split(",")) == set(extras) - {"local", "memory"}
 
 
 def test_the_user_is_not_root_and_numeric(instructions: list[tuple[str, str]]) -> None:
