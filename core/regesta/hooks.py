@@ -35,7 +35,8 @@ class Hooks:
     """The plugins of one application, in the order given.
 
     Raises PluginError, naming the plugin, for a misspelt hook, an argument that a hook does not offer, an
-    `async` start-up hook, a plugin without any hook, or two plugins of one name.
+    `async` start-up hook, a plugin without any hook, two plugins of one name, or what `@hookimpl` or the annotation of
+    a change asks for and cannot be done.
     """
 
     def __init__(self, *plugins: Any) -> None:
@@ -55,13 +56,18 @@ class Hooks:
     def load(cls, *plugins: Any, only: Iterable[str] | None = None) -> "Hooks":
         """`plugins`, then every installed one (entry point group `regesta`) by name; `only` these, in this order."""
         hooks = cls(*plugins)
-        found = {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+            found.setdefault(point.name, []).append(point)
         names = sorted(found) if only is None else list(only)
         for name in names:
             if name not in found:
                 raise PluginError(f"plugin {name!r} is not installed; installed: {', '.join(sorted(found)) or 'none'}")
-            distribution = found[name].dist
-            hooks.add(_load(found[name]), name=name, version=distribution.version if distribution else "")
+            point, *others = found[name]
+            if others:
+                values = ", ".join(one.value for one in found[name])
+                raise PluginError(f"two plugins are named {name!r} ({values}): uninstall one")
+            hooks.add(_load(point), name=name, version=point.dist.version if point.dist else "")
         return hooks
 
     def add(self, plugin: Any, *, name: str = "", version: str = "") -> None:
@@ -74,16 +80,16 @@ class Hooks:
             self._pluggy.check_pending()
         except (ValueError, pluggy.PluginValidationError) as error:
             raise PluginError(f"plugin {name!r}: {error}") from error
-        implementations = dict(implementations_of(plugin, name))
+        implementations = list(implementations_of(plugin, name))
         if not implementations:
             raise PluginError(f"plugin {name!r} implements no hook: mark its functions with @hookimpl")
         self._plugins[name] = plugin
         self._concerned.clear()
         self._quick.clear()
         self._versions[name] = version or getattr(plugin, "__version__", "")
-        if implementations.keys() >= RECORDING:
+        if {hook for hook, _ in implementations} >= RECORDING:
             raise PluginError(f"plugin {name!r} implements record_change and record_changes: each change comes to both")
-        for hook, implementation in implementations.items():
+        for hook, implementation in implementations:
             if hook in RECORDING:
                 self._recorders.append((hook, implementation))
             self._implementations[hook] = (*self._implementations.get(hook, ()), implementation)
@@ -237,9 +243,9 @@ def _is_driver_error(error: Exception) -> bool:
 def _load(point: metadata.EntryPoint) -> Any:
     try:
         loaded = point.load()
+        return loaded() if inspect.isclass(loaded) else loaded
     except Exception as error:
-        raise PluginError(f"plugin {point.name!r} ({point.value}) cannot be imported: {error}") from error
-    return loaded() if inspect.isclass(loaded) else loaded
+        raise PluginError(f"plugin {point.name!r} ({point.value}) cannot be loaded: {error}") from error
 
 
 def _name_of(plugin: Any) -> str:

@@ -4,14 +4,18 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace, UnionType
 from typing import Any, TypeVar
 
 from regesta import hookspecs
+from regesta.annotations import aliased
 from regesta.change import Change
 from regesta.errors import PluginError
 
 START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_applications", "register_commands"})
 READS_WHEN = "regesta_reads_when"
+# Of pluggy's options: implementations run one after the other, so none can wrap others or go before them.
+HONOURED = frozenset({"specname", "optionalhook"})
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,13 +40,13 @@ class Implementation:
     plugin: str
     function: Callable[..., Any]
     arguments: tuple[str, ...]
-    document: type | None
+    documents: tuple[type, ...]
     asynchronous: bool
     reads_when: Callable[[Change[Any]], bool] | None
 
     def concerns(self, document: type) -> bool:
         """Whether a change of this document is for it."""
-        return self.document is None or issubclass(document, self.document)
+        return issubclass(document, self.documents)
 
     @property
     def may_wait(self) -> bool:
@@ -60,7 +64,11 @@ class Implementation:
 
 
 def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementation]]:
-    """Each hook that a plugin implements. Raises PluginError for one that cannot be async."""
+    """Each hook that a plugin implements, by the names of its functions.
+
+    Raises PluginError for one that cannot be async, for an option of `@hookimpl` that would do nothing, and where it
+    cannot be told which documents' changes it is for.
+    """
     marker = f"{hookspecs.PROJECT}_impl"
     for attribute in dir(plugin):
         function = getattr(plugin, attribute, None)
@@ -68,20 +76,50 @@ def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementa
             continue
         options = getattr(function, marker)
         hook = options.get("specname") or attribute
+        ignored = sorted(option for option, value in options.items() if value and option not in HONOURED)
+        if ignored:
+            raise PluginError(
+                f"plugin {name!r}: {hook} cannot have {', '.join(ignored)}: plugins run as they are listed"
+            )
         if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
             raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
         arguments = tuple(inspect.signature(function).parameters)
-        document, inner = _document_of(function), inspect.unwrap(function)
+        documents, inner = _documents_of(function, hook, name), inspect.unwrap(function)
         waits, reads = inspect.iscoroutinefunction(inner), getattr(inner, READS_WHEN, None)
-        yield hook, Implementation(name, function, arguments, document, waits, reads)
+        yield hook, Implementation(name, function, arguments, documents, waits, reads)
 
 
-def _document_of(function: Callable[..., Any]) -> type | None:
-    """Book, where the argument `change` is annotated `Change[Book]`, or `changes` `Sequence[Change[Book]]`."""
+def _documents_of(function: Callable[..., Any], hook: str, name: str) -> tuple[type, ...]:
+    """Book, where the argument `change` is annotated `Change[Book]`, or `changes` `Sequence[Change[Book]]`.
+
+    Only that annotation is resolved: what else a function names need not be there at run time.
+    """
+    inner: Any = inspect.unwrap(function)
+    written = getattr(inner, "__annotations__", {})
+    asked = SimpleNamespace(__annotations__={one: written[one] for one in ("change", "changes") if one in written})
     try:
-        hints = typing.get_type_hints(function)
-    except NameError:
-        return None
-    several = typing.get_args(hints.get("changes")) or (None,)
-    arguments = typing.get_args(hints.get("change", several[0]))
-    return arguments[0] if arguments and isinstance(arguments[0], type) and arguments[0] is not Any else None
+        hints = typing.get_type_hints(asked, getattr(inner, "__globals__", {}))
+    except Exception as error:
+        raise PluginError(
+            f"plugin {name!r}: what {hook} is annotated with cannot be resolved ({error}): "
+            "import it where it is there at run time, at the top of the module"
+        ) from error
+    several = typing.get_args(hints.get("changes")) or (Change,)
+    found = [
+        document
+        for change in _members(hints.get("change", several[0]))
+        for document in _members((*typing.get_args(change), Any)[0])
+    ]
+    return tuple(one if isinstance(one, type) and one is not Any else object for one in found)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Those of a union, also behind an alias, else the annotation."""
+    named = aliased(annotation)
+    if named is not None:
+        yield from _members(named)
+    elif typing.get_origin(annotation) in (typing.Union, UnionType):
+        for part in typing.get_args(annotation):
+            yield from _members(part)
+    else:
+        yield annotation

@@ -1,6 +1,6 @@
 """Registered models: create, describe, rename, delete, tags."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from regesta import Caller, Duplicate, NotFound, Registry, Stored, Unit, Written
@@ -10,7 +10,7 @@ from regesta_mlflow.reads import Reads
 from regesta_mlflow.rules import model_name, stage_of, tag_key, tag_value, tags_of
 from regesta_mlflow.searches import PROMPT, Searches
 from regesta_mlflow.wire import version_wire
-from regesta_models import Kind, Model, Registered, Stage, Tag
+from regesta_models import Kind, Model, Registered, Stage, Tag, rename
 
 Edit = Callable[[Stored[Any], Any], Any]
 NOUNS = {Kind.PROMPT: "prompt", Kind.MODEL: "registered model"}
@@ -84,15 +84,8 @@ class ModelCalls:
         """Another name; versions, tags and aliases stay with the model."""
         name, new_name, time = model_name(call.sent), model_name(call.sent, "new_name"), now()
 
-        def edit(_: Stored[Model], model: Model) -> Model:
-            model.name, model.revised_at = new_name, time
-            return model
-
-        async def work(unit: Unit) -> Written[Any]:
-            written = await self._models.update(call.caller, (name,), edit, unlocked=("name",), unit=unit)
-            below = {"model_id": written.raw["_id"]}
-            await self._versions.collection.update_many(below, {"$set": {"revised_at": time}}, session=unit.session)
-            return written
+        def work(unit: Unit) -> Awaitable[Written[Any]]:
+            return rename(self._registry, call.caller, name, new_name, unit, time=time)
 
         try:
             written = await self._registry.run("models", work, meets=(name,))

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regesta import ConfigurationError
+
 PREFIX = "REGESTA_MLFLOW_"
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
@@ -20,12 +22,12 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """REGESTA_MLFLOW_LOCAL_SOURCES and REGESTA_MLFLOW_PRIVATE_WEBHOOKS. Raises ValueError naming the variable."""
+        """REGESTA_MLFLOW_LOCAL_SOURCES and REGESTA_MLFLOW_PRIVATE_WEBHOOKS. Raises ConfigurationError."""
         return cls(_flag(environment, "LOCAL_SOURCES"), _flag(environment, "PRIVATE_WEBHOOKS"))
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:
     value = environment.get(PREFIX + name, "").strip().lower()
     if value not in TRUE | FALSE:
-        raise ValueError(f"{PREFIX}{name} must be true or false")
+        raise ConfigurationError(f"the setting {PREFIX}{name}: must be true or false")
     return value in TRUE

@@ -30,6 +30,7 @@ from regesta_models.plugin import (
     versions,
 )
 from regesta_models.promotions import Approval, Override, Promotion, PromotionPolicy
+from regesta_models.renames import rename
 from regesta_models.rules import prepare_change, validate_change
 from regesta_models.search import FoundVersion
 from regesta_models.sweeps import Swept, shutdown, startup, sweep
@@ -73,6 +74,7 @@ __all__ = [
     "register_commands",
     "register_resources",
     "register_routers",
+    "rename",
     "shutdown",
     "startup",
     "sweep",

@@ -1,5 +1,6 @@
 """The routes below `/models/{model}/aliases`."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any
 
@@ -16,10 +17,12 @@ from regesta.http import (
     json_body,
     no_parameters,
     only_validates,
+    precondition_of,
     problem_answers,
 )
 from regesta.schemas import dumps
 from regesta_models.aliases import Aliases
+from regesta_models.artifact_routes import CONDITIONS
 from regesta_models.constraints import AliasName
 from regesta_models.documents import Version
 from regesta_models.parts import LARGEST
@@ -33,8 +36,10 @@ ONE = f"{COLLECTION}/{{alias}}"
 # What moves an alias answers.
 MOVED: dict[int | str, dict[str, Any]] = {
     200: document_answer(Version, "The alias stands for this version, or would with `validate_only`"),
-    **problem_answers(Malformed, NotFound, Conflict, TooLarge, UnsupportedMedia, Invalid, Unavailable),
+    **problem_answers(Malformed, NotFound, Conflict, PreconditionFailed, TooLarge, UnsupportedMedia),
+    **problem_answers(Invalid, Unavailable),
 }
+MOVING: list[Mapping[str, Any]] = [*CONDITIONS, VALIDATE_ONLY_PARAMETER]
 MOVED_OR_NEW: dict[int | str, dict[str, Any]] = {
     **MOVED,
     201: document_answer(Version, "The alias is new and stands for this version"),
@@ -102,14 +107,14 @@ def alias_router(registry: Registry) -> APIRouter:
         summary="Let an alias stand for a version",
         tags=TAGS,
         responses=MOVED_OR_NEW,
-        openapi_extra={**body_schema(AliasTarget), "parameters": [VALIDATE_ONLY_PARAMETER]},
+        openapi_extra={**body_schema(AliasTarget), "parameters": MOVING},
     )
     async def set_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("set_alias")]
     ) -> Response:
-        dry = only_validates(request)
+        dry, condition = only_validates(request), precondition_of(request)
         target = await json_body(request, AliasTarget, limit=LARGEST_BODY)
-        stored, new = await aliases.set(caller, model, alias, target.version, validate_only=dry)
+        stored, new = await aliases.set(caller, model, alias, target.version, condition=condition, validate_only=dry)
         return moved_response(request, stored, new=new, dry=dry)
 
     @router.delete(
@@ -121,14 +126,15 @@ def alias_router(registry: Registry) -> APIRouter:
         response_model=None,
         responses={
             204: {"description": "The alias is gone"},
-            **problem_answers(Malformed, NotFound, Conflict, Invalid, Unavailable),
+            **problem_answers(Malformed, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable),
         },
+        openapi_extra={"parameters": CONDITIONS},
     )
     async def delete_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("delete_alias")]
     ) -> Response:
         no_parameters(request)
-        await aliases.delete(caller, model, alias)
+        await aliases.delete(caller, model, alias, condition=precondition_of(request))
         return Response(status_code=204)
 
     return router

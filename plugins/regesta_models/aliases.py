@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from regesta import Caller, Invalid, NotFound, Registry, Stored, Unit
+from regesta import Caller, Invalid, NotFound, Precondition, Registry, Stored, Unit
 from regesta.errors import Conflict
+from regesta.operations import NO_CONDITION
 from regesta_models.documents import MOST_ALIASES, Version
 from regesta_models.judging import origin
 from regesta_models.promotions import Override, Promotion
@@ -47,7 +48,8 @@ class Aliases:
     """Reads and moves the aliases of every model.
 
     Each move is written down as a promotion, which the gates of the alias judge, in the same transaction. With
-    `validate_only` nothing of it stands; `unit` joins a unit of work that `Registry.run` opened.
+    `validate_only` nothing of it stands; `unit` joins a unit of work that `Registry.run` opened. A `condition` is about
+    the version that the alias stands for, whose ETag `get` answers.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -70,17 +72,18 @@ class Aliases:
         number: int,
         *,
         override: Override | None = None,
+        condition: Precondition = NO_CONDITION,
         validate_only: bool = False,
         unit: Unit | None = None,
     ) -> tuple[Stored[Version], bool]:
         """Let an alias stand for a version; that version, and whether the alias is new.
 
-        Raises NotFound, Conflict with each gate that is not met, Invalid, Unavailable.
+        Raises NotFound, PreconditionFailed, Conflict with each gate that is not met, Invalid, Unavailable.
         """
 
         async def work(unit: Unit) -> tuple[Stored[Version], bool]:
             back = await self._way_back(unit, caller, model, alias, number)
-            return await self._move(unit, caller, Move(model, alias, number, override, returns_to=back))
+            return await self._move(unit, caller, Move(model, alias, number, override, returns_to=back), condition)
 
         return await self._in(unit, work, caller, model, validate_only=validate_only)
 
@@ -91,12 +94,13 @@ class Aliases:
         alias: str,
         *,
         reason: str = "",
+        condition: Precondition = NO_CONDITION,
         validate_only: bool = False,
         unit: Unit | None = None,
     ) -> Stored[Version]:
         """Let an alias stand where it stood before, and once more: where it stood before that. Gates are not asked.
 
-        Raises NotFound, Conflict where there is no way back or the version is gone, Unavailable.
+        Raises NotFound, PreconditionFailed, Conflict where there is no way back or the version is gone, Unavailable.
         """
 
         async def work(unit: Unit) -> Stored[Version]:
@@ -110,32 +114,46 @@ class Aliases:
             if await self._versions.find(caller, (model, str(number)), unit.session) is None:
                 raise Conflict(f"version {number}, which {alias!r} stood for before, is gone", code="VERSION_GONE")
             move = Move(model, alias, number, rolls_back=last.number, returns_to=back, reason=reason)
-            written, _ = await self._move(unit, caller, move)
+            written, _ = await self._move(unit, caller, move, condition)
             return written
 
         return await self._in(unit, work, caller, model, validate_only=validate_only)
 
-    async def delete(self, caller: Caller, model: str, alias: str, *, unit: Unit | None = None) -> None:
-        """Take an alias away. Raises NotFound, Unavailable."""
+    async def delete(
+        self,
+        caller: Caller,
+        model: str,
+        alias: str,
+        *,
+        condition: Precondition = NO_CONDITION,
+        unit: Unit | None = None,
+    ) -> None:
+        """Take an alias away. Raises NotFound, PreconditionFailed, Unavailable."""
 
         async def work(unit: Unit) -> None:
             holder = await self._holder(caller, model, alias, unit)
             if holder is None:
                 raise no_alias(alias)
+            condition.check(holder.etag)
+            number = _number(holder)
             back = await self._way_back(unit, caller, model, alias, None)
             move = Move(model, alias, None, returns_to=back)
-            await self._promotions.create(caller, (model,), lambda: move.promotion(holder), unit)
-            await self._versions.update(caller, (model, str(holder)), _without(alias), unit=unit)
+            await self._promotions.create(caller, (model,), lambda: move.promotion(number), unit)
+            await self._versions.update(caller, (model, str(number)), _without(alias), unit=unit)
 
         await self._in(unit, work, caller, model, validate_only=False)
 
-    async def _move(self, unit: Unit, caller: Caller, move: Move) -> tuple[Stored[Version], bool]:
+    async def _move(
+        self, unit: Unit, caller: Caller, move: Move, condition: Precondition
+    ) -> tuple[Stored[Version], bool]:
         # Looked for and judged before anything is written: the memory store undoes nothing.
         keys = (move.model, str(move.number))
         raw = await self._versions.find(caller, keys, unit.session)
         if raw is None:
             raise NotFound(f"there is no version '{move.number}'")
-        holder = await self._holder(caller, move.model, move.alias, unit)
+        standing = await self._holder(caller, move.model, move.alias, unit)
+        condition.check(None if standing is None else standing.etag)
+        holder = None if standing is None else _number(standing)
         if holder == move.number:
             return self._versions.stored(raw), False
         if len(raw["aliases"]) >= MOST_ALIASES:
@@ -191,9 +209,8 @@ class Aliases:
         aliases = await self._registry.run("versions", work)
         return dict(sorted(aliases.items()))
 
-    async def _holder(self, caller: Caller, model: str, alias: str, unit: Unit) -> int | None:
-        found = await self._versions.find_where(caller, (model,), {"aliases": alias}, session=unit.session)
-        return None if found is None else int(found.raw["number"])
+    async def _holder(self, caller: Caller, model: str, alias: str, unit: Unit) -> Stored[Version] | None:
+        return await self._versions.find_where(caller, (model,), {"aliases": alias}, session=unit.session)
 
     async def _below(self, caller: Caller, model: str, unit: Unit) -> dict[str, Any]:
         """What all versions of a model have in common. Raises NotFound."""
@@ -204,6 +221,10 @@ class Aliases:
 def no_alias(alias: str) -> NotFound:
     """The error for an alias that stands for nothing."""
     return NotFound(f"there is no alias {alias!r}")
+
+
+def _number(stored: Stored[Version]) -> int:
+    return int(stored.raw["number"])
 
 
 def _with(alias: str) -> Callable[[Stored[Version], Version], Version]:

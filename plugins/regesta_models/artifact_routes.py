@@ -26,7 +26,6 @@ from regesta.http import (
     STALLED,
     Streamed,
     byte_range,
-    check_path,
     has_condition,
     is_wanted,
     no_parameters,
@@ -118,7 +117,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
     router = APIRouter(route_class=ProblemRoute)
 
     def asking(operation: str) -> Any:
-        return Depends(caller_of(versions, operation))
+        return Depends(caller_of(versions, operation, slashes_after="/artifacts/"))
 
     @router.get(
         COLLECTION,
@@ -137,7 +136,6 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         request: Request, model: ModelKey, version: VersionKey, caller: Annotated[Caller, asking("list_artifacts")]
     ) -> Response:
         no_parameters(request)
-        check_path(request)
         found = await artifacts.version(caller, (model, version))
         kept = await artifacts.kept(found)
         digest = files_digest(found.artifacts)
@@ -202,7 +200,6 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         caller: Annotated[Caller, asking("get_artifact")],
     ) -> Response:
         no_parameters(request)
-        check_path(request, slashes_after="/artifacts/")
         return _download(request, await artifacts.open(caller, (model, version), path))
 
     router.add_api_route(ONE, get_artifact, methods=["HEAD"], operation_id="get_artifact_head", include_in_schema=False)
@@ -228,7 +225,6 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         caller: Annotated[Caller, asking("delete_artifact")],
     ) -> Response:
         no_parameters(request)
-        check_path(request, slashes_after="/artifacts/")
         await artifacts.delete(caller, (model, version), path, precondition_of(request))
         return Response(status_code=204)
 
@@ -237,7 +233,6 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
 
 def _check_upload(request: Request, largest: int) -> None:
     no_parameters(request)
-    check_path(request, slashes_after="/artifacts/")
     if any(coding.lower() != "identity" for coding in request.headers.getlist("content-encoding")):
         raise UnsupportedMedia("send the bytes without a Content-Encoding", headers={"Accept-Encoding": "identity"})
     if "content-range" in request.headers:

@@ -24,7 +24,7 @@ from regesta.http import surely
 from regesta.operations import bounded
 from regesta.store import Atomicity, atomicity_of
 from regesta_models.settings import ArtifactSettings
-from regesta_models.vaults import FolderVault, GridVault, Vault
+from regesta_models.vaults import FolderVault, GridVault, Vault, Writer
 
 logger = logging.getLogger("regesta.models")
 
@@ -81,10 +81,11 @@ class Blobs:
         )
         return None if found is None else Blob(found["_id"], found["store"], sha256, found["size"])
 
-    async def kept(self, workspace: str, contents: Iterable[str]) -> frozenset[str]:
+    async def kept(self, workspace: str, contents: Iterable[str], session: Any = None) -> frozenset[str]:
         """Which of these contents are kept."""
         wanted = {"workspace": workspace, "sha256": {"$in": list(contents)}, "store": {"$in": await self._reachable()}}
-        return frozenset([found["sha256"] async for found in self.records.find(wanted, {"sha256": 1})])
+        found = self.records.find(wanted, {"sha256": 1}, session=session)
+        return frozenset([record["sha256"] async for record in found])
 
     async def touch(self, workspace: str, contents: Iterable[str]) -> None:
         """Keep these for another hour, though nothing names them yet."""
@@ -101,11 +102,11 @@ class Blobs:
         await self._vault(record["store"]).remove(record["_id"])
         await self.records.delete_one({"_id": record["_id"]})
 
-    async def reachable_candidates(self, before: datetime) -> list[dict[str, Any]]:
+    async def reachable_candidates(self, before: datetime) -> AsyncGenerator[dict[str, Any]]:
         """The records that may be swept."""
         wanted = {"candidate": True, "touched_at": {"$lt": before}, "store": {"$in": await self._reachable()}}
-        found: list[dict[str, Any]] = await self.records.find(wanted).to_list(None)
-        return found
+        async for record in self.records.find(wanted):
+            yield record
 
     # on its way
 
@@ -113,18 +114,22 @@ class Blobs:
         digest, size, touched = hashlib.sha256(), 0, time.monotonic()
         async with bounded(STEP):
             writer = await vault.create(name)
-        async for piece in pieces:
-            size += len(piece)
-            if size > self._settings.largest:
-                raise TooLarge(f"an artifact may have at most {self._settings.largest} bytes")
-            digest.update(piece)
+        try:
+            async for piece in pieces:
+                size += len(piece)
+                if size > self._settings.largest:
+                    raise TooLarge(f"an artifact may have at most {self._settings.largest} bytes")
+                digest.update(piece)
+                async with bounded(STEP):
+                    await writer.write(piece)
+                    if time.monotonic() - touched > TOUCH:
+                        await self._sign_of_life(name)
+                        touched = time.monotonic()
             async with bounded(STEP):
-                await writer.write(piece)
-                if time.monotonic() - touched > TOUCH:
-                    await self._sign_of_life(name)
-                    touched = time.monotonic()
-        async with bounded(STEP):
-            await writer.close()
+                await writer.close()
+        except BaseException:
+            await surely(_discard(writer))
+            raise
         return digest.hexdigest(), size
 
     async def _sign_of_life(self, name: ObjectId) -> None:
@@ -222,6 +227,14 @@ async def released(database: Any, workspace: str, contents: Iterable[str], sessi
     """An entry of a version named these contents until now."""
     wanted = {"workspace": workspace, "sha256": {"$in": list(contents)}}
     await database[COLLECTION].update_many(wanted, {"$set": {"candidate": True, "touched_at": _now()}}, session=session)
+
+
+async def _discard(writer: Writer) -> None:
+    try:
+        async with bounded(STEP):
+            await writer.discard()
+    except Exception:
+        logger.warning("an upload that failed could not be ended", exc_info=True)
 
 
 def _check(sha256: str, expected: Mapping[str, str]) -> None:

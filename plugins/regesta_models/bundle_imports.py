@@ -1,5 +1,6 @@
 """From a bundle into a registry. Nothing there is overwritten."""
 
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from regesta.errors import TooLarge
 from regesta.schemas import dumps
 from regesta_models.aliases import Aliases
 from regesta_models.artifacts import Artifacts
+from regesta_models.blobs import TOUCH
 from regesta_models.bundle_exports import identity_of
 from regesta_models.bundles import MODEL, BadBundle, Bundle, Entry
 from regesta_models.cards import CARD, check_card
@@ -50,6 +52,7 @@ class Importer:
         self._model_cards, self._version_cards = registry["model-cards"], registry["version-cards"]
         self._aliases = Aliases(registry)
         self._workspace: str = caller.scope["workspace"]
+        self._touched = time.monotonic()
 
     async def read(self, bundle: Bundle) -> Imported:
         """Take in what is missing: bytes first, then all documents and cards in one transaction, then missing aliases.
@@ -89,15 +92,30 @@ class Importer:
             sha256 = layer["digest"].removeprefix("sha256:")
             if told.get(path) != sha256:
                 raise BadBundle(f"the file {path!r} is none that version {entry.document['number']} tells of")
-            if sha256 not in contents and await kept.find(self._workspace, sha256) is None:
-                await kept.receive(self._workspace, _each(bundle.pieces(layer["digest"])), {path: sha256})
+            if sha256 in contents:
+                continue
+            if await kept.find(self._workspace, sha256) is None:
+                pieces = self._each(bundle.pieces(layer["digest"]), contents)
+                await kept.receive(self._workspace, pieces, {path: sha256})
+            else:
+                await kept.touch(self._workspace, [sha256])
             contents.add(sha256)
-            await kept.touch(self._workspace, contents)
+            await self._sign_of_life(contents)
+
+    async def _each(self, pieces: Iterator[bytes], contents: set[str]) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            await self._sign_of_life(contents)
+            yield piece
+
+    async def _sign_of_life(self, contents: set[str]) -> None:
+        """Once a minute: a sweep leaves those alone that came before."""
+        if time.monotonic() - self._touched > TOUCH:
+            await self._artifacts.blobs.touch(self._workspace, contents)
+            self._touched = time.monotonic()
 
     async def _check_bytes(self, unit: Unit, contents: set[str]) -> None:
-        for sha256 in contents:
-            if await self._artifacts.blobs.find(self._workspace, sha256, unit.session) is None:
-                raise Unavailable("bytes were swept before they were used: import the bundle again")
+        if contents - await self._artifacts.blobs.kept(self._workspace, contents, unit.session):
+            raise Unavailable("bytes were swept before they were used: import the bundle again")
 
     # documents
 
@@ -203,8 +221,3 @@ def _moved(parent: VersionReference, done: Imported) -> VersionReference:
     if parent.model != done.model or parent.version not in done.numbers:
         return parent
     return VersionReference(model=parent.model, version=done.numbers[parent.version])
-
-
-async def _each(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece

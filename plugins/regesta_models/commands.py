@@ -82,6 +82,8 @@ def sweep_(store: Store = None, database: Database = None) -> None:
     async def work(registry: Registry) -> None:
         done = await sweep(registry, Artifacts(registry).blobs)
         typer.echo(f"swept {done.count} uploads and contents, {done.size} bytes")
+        if done.failed:
+            raise ConfigurationError(f"{done.failed} could not be swept: the log says why")
 
     _run(work, store, database)
 

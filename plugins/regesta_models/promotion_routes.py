@@ -6,16 +6,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from regesta import Caller, ProblemRoute, Registry, caller_of
-from regesta.http import (
-    VALIDATE_ONLY_PARAMETER,
-    body_schema,
-    json_body,
-    only_validates,
-)
+from regesta.http import body_schema, json_body, only_validates, precondition_of
 from regesta_models.alias_routes import (
     LARGEST_BODY,
     MOVED,
     MOVED_OR_NEW,
+    MOVING,
     ONE,
     TAGS,
     AliasKey,
@@ -55,15 +51,17 @@ def promotion_router(registry: Registry) -> APIRouter:
         summary="Let an alias stand for a version, past its gates",
         tags=TAGS,
         responses=MOVED_OR_NEW,
-        openapi_extra={**body_schema(AliasOverride), "parameters": [VALIDATE_ONLY_PARAMETER]},
+        openapi_extra={**body_schema(AliasOverride), "parameters": MOVING},
     )
     async def override_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("override_alias")]
     ) -> Response:
-        dry = only_validates(request)
+        dry, condition = only_validates(request), precondition_of(request)
         target = await json_body(request, AliasOverride, limit=4 * LARGEST_BODY)
         override = Override(reason=target.reason)
-        stored, new = await aliases.set(caller, model, alias, target.version, override=override, validate_only=dry)
+        stored, new = await aliases.set(
+            caller, model, alias, target.version, override=override, condition=condition, validate_only=dry
+        )
         return moved_response(request, stored, new=new, dry=dry)
 
     @router.post(
@@ -72,14 +70,16 @@ def promotion_router(registry: Registry) -> APIRouter:
         summary="Let an alias stand where it stood before",
         tags=TAGS,
         responses=MOVED,
-        openapi_extra={**body_schema(AliasRollback), "parameters": [VALIDATE_ONLY_PARAMETER]},
+        openapi_extra={**body_schema(AliasRollback), "parameters": MOVING},
     )
     async def rollback_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("rollback_alias")]
     ) -> Response:
-        dry = only_validates(request)
+        dry, condition = only_validates(request), precondition_of(request)
         body = await json_body(request, AliasRollback, limit=4 * LARGEST_BODY)
-        stored = await aliases.rollback(caller, model, alias, reason=body.reason, validate_only=dry)
+        stored = await aliases.rollback(
+            caller, model, alias, reason=body.reason, condition=condition, validate_only=dry
+        )
         return moved_response(request, stored, dry=dry)
 
     async def only_post() -> None:

@@ -5,9 +5,7 @@ What a search needs beside a version stands hidden in it: the name of its model,
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from uuid import uuid4
 
-from bson import Binary
 from pydantic import Field
 
 from regesta import Change, Operation, ReadOnly, Resource
@@ -44,24 +42,12 @@ def found_versions(models: Resource[Model]) -> Resource[FoundVersion]:
 
 
 async def keep_names(changes: Sequence[Change[Registered]], session: Any) -> None:
-    """Where a model gets another name, what names it in versions does too, in the transaction of that change."""
+    """Where a model gets another name, its versions are found by that, in the transaction of the change.
+
+    `model` itself is a copy, which the core keeps.
+    """
     for change in changes:
-        if isinstance(change.before, Model) and isinstance(change.after, Model):
-            await _keep_name(change.before, change.after, session)
-
-
-async def _keep_name(before: Model, after: Model, session: Any) -> None:
-    """`model` itself is a copy, which the core keeps."""
-    if before.name == after.name:
-        return
-    collection = collection_of(Version)
-    await collection.update_many({"model_id": after.id}, {"$set": {"reference.model": after.name}}, session=session)
-    made_from = {"workspace": after.workspace, "lineage.parents.model": before.name}
-    # One by one: the memory store knows no array filters, and not many are made from one model.
-    for raw in await collection.find(made_from, {"lineage.parents": 1}, session=session).to_list(None):
-        parents = [
-            {**parent, "model": after.name} if parent["model"] == before.name else parent
-            for parent in raw["lineage"]["parents"]
-        ]
-        update = {"lineage.parents": parents, "revision_id": Binary.from_uuid(uuid4())}
-        await collection.update_one({"_id": raw["_id"]}, {"$set": update}, session=session)
+        before, after = change.before, change.after
+        if isinstance(before, Model) and isinstance(after, Model) and before.name != after.name:
+            found = {"$set": {"reference.model": after.name}}
+            await collection_of(Version).update_many({"model_id": after.id}, found, session=session)

@@ -8,7 +8,7 @@ between is finished by the next. Several may run at once.
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,20 +28,29 @@ TASK = "regesta_models_sweeps"
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep deleted: how many uploads or contents, and their bytes as far as they are known."""
+    """What a sweep deleted: how many uploads or contents, and their bytes as far as they are known.
+
+    `failed` are those that it could not delete, which the next one tries again.
+    """
 
     count: int = 0
     size: int = 0
+    failed: int = 0
 
 
 async def sweep(registry: Registry, blobs: Blobs, keep: timedelta = KEEP) -> Swept:
-    """Delete what nothing names and nobody touched for `keep`."""
-    count, size = 0, 0
-    for record in await blobs.reachable_candidates(datetime.now(UTC) - keep):
-        if await _taken(registry, blobs, record):
-            await blobs.remove(record)
-            count, size = count + 1, size + record.get("size", 0)
-    return Swept(count, size)
+    """Delete what nothing names and nobody touched for `keep`. What cannot be deleted is logged and counted."""
+    count, size, failed = 0, 0, 0
+    async with aclosing(blobs.reachable_candidates(datetime.now(UTC) - keep)) as records:
+        async for record in records:
+            try:
+                if await _taken(registry, blobs, record):
+                    await blobs.remove(record)
+                    count, size = count + 1, size + record.get("size", 0)
+            except Exception:
+                logger.exception("the bytes of %s cannot be swept", record["_id"])
+                failed += 1
+    return Swept(count, size, failed)
 
 
 async def _taken(registry: Registry, blobs: Blobs, record: Mapping[str, Any]) -> bool:

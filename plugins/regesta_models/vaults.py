@@ -32,6 +32,9 @@ class Writer(Protocol):
     async def close(self) -> None:
         """Make what was written last."""
 
+    async def discard(self) -> None:
+        """Write no more, in place of `close` or after it failed. What is there by then is for `Vault.remove`."""
+
 
 class Vault(Protocol):
     """A place for files."""
@@ -113,6 +116,9 @@ class _GridWriter:
         file = {"_id": self._name, "length": size, "chunkSize": PIECE, "uploadDate": datetime.now(UTC)}
         await self._vault.files.insert_one(file | {"filename": str(self._name)})
 
+    async def discard(self) -> None:
+        self._buffer.clear()
+
     async def _send(self, size: int) -> None:
         if not size:
             return
@@ -183,6 +189,10 @@ class _FolderWriter:
         await self._send()
         await asyncio.to_thread(self._end)
 
+    async def discard(self) -> None:
+        self._buffer.clear()
+        await asyncio.to_thread(self._give_up)
+
     async def _send(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
         await asyncio.to_thread(self._file.write, data)
@@ -192,6 +202,18 @@ class _FolderWriter:
         with suppress(io.UnsupportedOperation, AttributeError):
             os.fsync(self._file.fileno())
         self._file.close()
+
+    def _give_up(self) -> None:
+        from fsspec.spec import AbstractBufferedFile
+
+        if not isinstance(self._file, AbstractBufferedFile):
+            self._file.close()
+            return
+        try:
+            self._file.discard()
+        finally:
+            # One that is not closed completes the upload when it is collected, after the vault has removed it.
+            self._file.closed = True
 
 
 def _opened(url: str) -> tuple[Any, str]:

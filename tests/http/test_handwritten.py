@@ -57,6 +57,16 @@ def application() -> FastAPI:
             raise NotFound("no lamp is lit")
         return document_response(request, found, headers={"X-Lamp": found.key})
 
+    @router.get("/lamps/{name}/place")
+    async def place(name: str, caller: Annotated[Caller, Depends(caller_of(lamps, "place"))]) -> str:
+        return f"{name} is in the {caller.scope['place']}"
+
+    @router.get("/lamps/{name}/parts/{path:path}")
+    async def part(
+        name: str, path: str, _: Annotated[Caller, Depends(caller_of(lamps, "part", slashes_after="/parts/"))]
+    ) -> str:
+        return f"{path} of {name}"
+
     @router.post("/wishes", openapi_extra=body_schema(Wish), responses=problem_answers(Duplicate))
     async def wish(request: Request) -> Response:
         wished = await json_body(request, Wish, limit=100)
@@ -102,6 +112,26 @@ async def test_a_document_is_answered_as_http_means_it(client: httpx.AsyncClient
     assert (await client.get("/lamps/lit", headers={"If-Match": '"x"'})).status_code == 412
     assert (await client.get("/lamps/lit", headers={"If-None-Match": "x"})).json()["code"] == "INVALID_ETAG"
     assert (await client.get("/lamps/lit?a=b")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/lamps/%c3%a9/place", 200, ""),
+        ("/lamps/%ff/place", 400, "INVALID_PATH"),
+        ("/lamps/%00/place", 404, "NOT_FOUND"),
+        ("/lamps/a/parts/b%2Fc", 200, ""),
+        ("/lamps/a/parts/%ff", 400, "INVALID_PATH"),
+        ("/lamps/a/parts/b%0a", 404, "NOT_FOUND"),
+        ("/lamps/a%2Fparts/parts/b", 404, "NOT_FOUND"),
+    ],
+)
+async def test_paths_are_read_as_those_of_generated_routes(
+    path: str, status: int, code: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.get(httpx.URL("http://test/x").copy_with(raw_path=path.encode()))
+    assert answer.status_code == status, answer.text
+    assert code in answer.text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from regesta.operations import JsonPatch
+
 from .asking import PATCH, Api, json_patch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -223,3 +225,12 @@ async def test_too_many_operations(api: Api) -> None:
     test = {"op": "test", "path": "/title", "value": "Seed"}
     await api.refuses(422, "INVALID", *json_patch(json.dumps([test] * 1001)), pointers=[""])
     assert (await api.send("PATCH", "/books/seed", json.dumps([test] * 1000), PATCH)).status_code == 200
+
+
+async def test_a_patch_that_is_applied_again_does_the_same() -> None:
+    """What one operation adds, a later one changes: not the patch itself."""
+    patch = JsonPatch(
+        [{"op": "add", "path": "/free", "value": {"l": []}}, {"op": "add", "path": "/free/l/-", "value": 1}]
+    )
+    for _ in range(2):
+        assert patch.apply({}) == {"free": {"l": [1]}}

@@ -1,5 +1,6 @@
 """Bodies that are too large, too slow or cut, and documents that MongoDB cannot hold."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -162,6 +163,30 @@ async def test_an_upload_that_is_cut(api: Api, chunks: list[bytes]) -> None:
     ):
         answer = await ask(api.app, method, target, chunks, {"content-type": media}, aborted=True)
         assert (answer.status_code, answer.json()["code"]) == (400, "INCOMPLETE_BODY")
+    assert await api.stored() == before
+
+
+@pytest.mark.parametrize("media", [JSON, "application/x-ndjson"])
+async def test_an_upload_that_stalls(api: Api, monkeypatch: pytest.MonkeyPatch, media: str) -> None:
+    monkeypatch.setattr("regesta.http.streams.STALLED", 0.05)
+    before = await api.stored()
+    sent = iter([{"type": "http.request", "body": b'{"isbn": "n",', "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(sent, None) or await asyncio.get_running_loop().create_future()
+
+    answered: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/books", "raw_path": b"/books", "query_string": b""}
+    scope |= {"headers": [(b"content-type", media.encode())], "root_path": "", "server": ("test", 80)}
+    scope |= {"client": ("192.0.2.7", 1), "scheme": "http", "http_version": "1.1"}
+    app: Any = api.app
+    await app(scope, receive, send)
+    assert answered[0]["status"] == 400
+    assert json.loads(answered[1]["body"])["code"] == "INCOMPLETE_BODY"
     assert await api.stored() == before
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.mlflow.application import PREFIX, Both, both
 
-from regesta import Access, Forbidden, Hooks, PluginError, Registry, hookimpl
+from regesta import Access, ConfigurationError, Forbidden, Hooks, PluginError, Registry, hookimpl
 from regesta_mlflow import Plugin, Settings
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -224,6 +224,6 @@ def test_without_models_there_is_nothing_to_speak_about() -> None:
 
 @pytest.mark.parametrize("value", ["maybe", "2"])
 def test_a_setting_that_is_neither_true_nor_false_is_named(value: str) -> None:
-    with pytest.raises(ValueError, match="REGESTA_MLFLOW_LOCAL_SOURCES must be true or false"):
+    with pytest.raises(ConfigurationError, match="REGESTA_MLFLOW_LOCAL_SOURCES: must be true or false"):
         Settings.load({"REGESTA_MLFLOW_LOCAL_SOURCES": value})
     assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "Yes"}) == Settings(private_webhooks=True)

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+import httpx
 import pytest
 from tests.models.application import MERGE_PATCH, Service, audited
 
@@ -68,6 +69,55 @@ async def test_a_client_that_has_the_version_is_told_so(three: Service) -> None:
     assert (await three.client.head(path)).headers["etag"] == etag
 
 
+async def test_conditions_are_about_the_version_that_the_alias_stands_for(any_service: Service) -> None:
+    service, path = any_service, f"{ALIASES}/champion"
+    await service.model()
+    for _ in range(2):
+        await service.version()
+    absent, stale = {"If-None-Match": "*"}, {"If-Match": '"0000"'}
+
+    async def move(number: int, headers: dict[str, str]) -> tuple[int, str | None]:
+        answer = await service.client.put(path, json={"version": number}, headers=headers)
+        return answer.status_code, answer.headers.get("etag")
+
+    assert await move(1, {"If-Match": "*"}) == (412, None)
+    status, etag = await move(1, absent)
+    assert status == 201
+    assert etag
+    for headers in (absent, stale, {"If-Match": f"W/{etag}"}, {"If-None-Match": etag}):
+        assert await move(2, headers) == (412, None)
+        assert await move(1, headers) == (412, None)
+    await service.client.patch("/models/resnet/versions/1", json={"description": "x"}, headers=MERGE_PATCH)
+    assert await move(2, {"If-Match": etag}) == (412, None)
+
+    etag = (await service.client.get(path)).headers["etag"]
+    status, later = await move(2, {"If-Match": etag})
+    assert status == 200
+    assert later
+    for headers in (stale, {"If-Match": etag}):
+        assert (await service.client.delete(path, headers=headers)).status_code == 412
+    assert (await service.client.delete(path, headers={"If-Match": later})).status_code == 204
+
+
+async def test_malformed_conditions_are_refused(three: Service) -> None:
+    malformed = {"If-Match": "garbage"}
+    await three.point("champion", 1)
+    for answer in (
+        await three.client.put(f"{ALIASES}/champion", json={"version": 2}, headers=malformed),
+        await three.client.delete(f"{ALIASES}/champion", headers=malformed),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_ETAG")
+    assert await holders(three, "champion") == [1]
+
+
+async def test_of_many_moves_with_one_etag_one_wins(three: Service) -> None:
+    for attempt in range(5):
+        alias = f"champion-{attempt}"
+        headers = {"If-Match": (await three.point(alias, 1)).headers["etag"]}
+        moves = (three.client.put(f"{ALIASES}/{alias}", json={"version": n}, headers=headers) for n in (2, 3) * 3)
+        assert sorted([answer.status_code for answer in await asyncio.gather(*moves)]) == [200] + [412] * 5
+
+
 async def test_aliases_are_listed(three: Service) -> None:
     assert (await three.client.get(ALIASES)).json() == {}
     for alias, number in (("b", 1), ("a", 3), ("c", 1)):
@@ -99,7 +149,7 @@ async def test_aliases_that_are_taken(alias: str, three: Service) -> None:
 
 
 async def test_aliases_that_are_refused(three: Service) -> None:
-    for alias in ("latest", "Latest", "v1", "V2", "v0123", "a.b", "a%20b", "a:b", "é", "%0A", "a%0A", "a" * 256):
+    for alias in ("latest", "Latest", "v1", "V2", "v0123", "a.b", "a%20b", "a:b", "é", "a" * 256):
         for answer in (
             await three.point(alias, 1),
             await three.client.get(f"{ALIASES}/{alias}"),
@@ -107,6 +157,14 @@ async def test_aliases_that_are_refused(three: Service) -> None:
         ):
             assert answer.status_code == 422, (alias, answer.text)
             assert answer.json()["errors"][0]["loc"] == ["path", "alias"]
+
+
+async def test_paths_are_read_as_those_of_models(three: Service) -> None:
+    below = ("", "/aliases/a", "/card", "/versions:compare?versions=1,2", "/versions/1:lineage", "/versions/1/card")
+    for key, status, code in (("%ff", 400, "INVALID_PATH"), ("a%00", 404, "NOT_FOUND"), ("a%0A", 404, "NOT_FOUND")):
+        for path in (*(f"/models/{key}{rest}" for rest in below), f"{ALIASES}/{key}"):
+            answer = await three.client.get(httpx.URL("http://test/x").copy_with(raw_path=path.encode()))
+            assert (answer.status_code, answer.json()["code"]) == (status, code), path
 
 
 BODIES: list[tuple[str, str, int]] = [

@@ -3,7 +3,9 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from tests.models.application import MERGE_PATCH, Service, serve
 
 from regesta import Caller, Conflict, NotFound
 from regesta.store import open_store
+from regesta_models import Blobs, bundle_imports
+from regesta_models.blobs import Blob
 from regesta_models.bundle_exports import Exported, Exporter
 from regesta_models.bundle_imports import Imported, Importer
 from regesta_models.bundles import BadBundle, Bundle
@@ -115,6 +119,60 @@ async def test_a_round(service: Service, mongod_uri: str, tmp_path: Path) -> Non
     home = await read(service, tmp_path / "resnet.tar", CALLER)
     assert not home.changed
     assert await state(service, "elsewhere") == before
+
+
+@dataclass
+class Asked:
+    """What is asked of the records of bytes while a bundle is imported."""
+
+    found: list[str] = field(default_factory=list)
+    touched: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    seen, find, touch = Asked(), Blobs.find, Blobs.touch
+
+    async def finding(self: Blobs, workspace: str, sha256: str, session: Any = None) -> Blob | None:
+        seen.found.append(sha256)
+        return await find(self, workspace, sha256, session)
+
+    async def touching(self: Blobs, workspace: str, contents: Iterable[str]) -> None:
+        seen.touched += contents
+        await touch(self, workspace, contents)
+
+    monkeypatch.setattr(Blobs, "find", finding)
+    monkeypatch.setattr(Blobs, "touch", touching)
+    return seen
+
+
+async def of_many_files(service: Service, count: int) -> None:
+    artifacts = await service.pending()
+    for number in range(count):
+        await service.client.put(f"{artifacts}/{number}", content=b"%d" % number)
+    await service.ready(artifacts)
+
+
+async def test_each_content_is_asked_for_once(service: Service, tmp_path: Path, asked: Asked) -> None:
+    await of_many_files(service, 20)
+    await export(service, tmp_path / "b.tar")
+    await service.client.delete("/models/resnet?cascade=true")
+    for caller, touched in ((ELSEWHERE, 0), (CALLER, 20)):
+        asked.found.clear()
+        done = await read(service, tmp_path / "b.tar", caller)
+        assert (done.created, len(asked.found), len(set(asked.found))) == ([1], 20, 20)
+        # What is here already stays for another hour.
+        assert len(asked.touched) == touched
+
+
+async def test_what_came_first_stays_until_the_last_has_come(
+    service: Service, tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_imports, "TOUCH", -1)
+    await of_many_files(service, 3)
+    await export(service, tmp_path / "b.tar")
+    await read(service, tmp_path / "b.tar")
+    assert sorted(Counter(asked.touched).values()) == [1, 3, 5]
 
 
 async def test_a_card_that_is_here_stays(service: Service, tmp_path: Path) -> None:

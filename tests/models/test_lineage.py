@@ -1,6 +1,7 @@
 """Where versions come from, as a graph without cycles."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
@@ -8,10 +9,11 @@ import pytest
 from tests.models.application import MERGE_PATCH, Service, at
 
 import regesta_models.lineage
-from regesta import Action, Caller, Change
+from regesta import Caller
+from regesta.audit import AuditRecord
 from regesta.service.problems import add_problem_handlers
-from regesta_models import Model
-from regesta_models.search import keep_names
+from regesta.store import collection_of
+from regesta_models import rename
 
 
 def parents(*named: tuple[str, int], datasets: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -154,13 +156,19 @@ async def test_two_changes_do_not_close_a_cycle_together(service: Service) -> No
 
 
 async def test_lineages_follow_a_new_name(service: Service) -> None:
-    """Whatever renames a model: the hook sees the change. That versions copy the name is the core's."""
     await family(service)
-    before = await Model.find_one(Model.name == "base")
-    assert before is not None
-    after = before.model_copy(update={"name": "root"})
-    change = Change(Action.UPDATE, "models", Model, "base", before, after, Caller())
-    await keep_names([change], None)
+    child = await service.client.get("/models/tuned/versions/1")
+    caller, time = Caller(scope={"workspace": "default"}), datetime.now(UTC)
+    registry = service.registry
+    await registry.run("models", lambda unit: rename(registry, caller, "base", "root", unit, time=time))
+    trail = collection_of(AuditRecord)
+    events = await trail.find({"resource": "versions", "action": "update"}).to_list(None)
+    told = {(change["path"], change["value"]) for event in events for change in event["changes"]}
+    assert ("/lineage/parents/0/model", "root") in told
+    tag = (await service.client.get("/models/tuned/versions/1")).headers["etag"].strip('"')
+    for revision in (tag, child.headers["etag"].strip('"')):
+        past = await service.client.get("/models/tuned/versions/1", params={"revision": revision})
+        assert past.status_code == 200, past.text
     found = await graph(service, "tuned", 1, direction="up")
     assert nodes(found) == {"tuned/1": 0, "dataset:imagenet": -1, "root/1": -1, "dataset:web": -2}
     merged = (await service.client.get("/models/merged/versions/1")).json()

@@ -70,9 +70,9 @@ def test_operations_are_named(openapi: dict[str, Any]) -> None:
 
 def test_every_answer_of_the_alias_routes_is_declared(openapi: dict[str, Any]) -> None:
     one = openapi["paths"]["/models/{model}/aliases/{alias}"]
-    assert set(one["put"]["responses"]) == {"200", "201", "400", "404", "409", "413", "415", "422", "503"}
+    assert set(one["put"]["responses"]) == {"200", "201", "400", "404", "409", "412", "413", "415", "422", "503"}
     assert set(one["get"]["responses"]) == {"200", "304", "400", "404", "412", "422", "503"}
-    assert set(one["delete"]["responses"]) == {"204", "400", "404", "409", "422", "503"}
+    assert set(one["delete"]["responses"]) == {"204", "400", "404", "409", "412", "422", "503"}
     collection = openapi["paths"]["/models/{model}/aliases"]["get"]
     assert set(collection["responses"]) == {"200", "400", "404", "422", "503"}
     for operation in (*one.values(), collection):
@@ -93,7 +93,7 @@ def test_every_answer_of_the_alias_routes_is_declared(openapi: dict[str, Any]) -
 
 
 async def test_every_answer_of_the_promotion_and_card_routes_is_declared(openapi: dict[str, Any]) -> None:
-    write = {"200", "400", "404", "409", "413", "415", "422", "503"}
+    write = {"200", "400", "404", "409", "412", "413", "415", "422", "503"}
     for method, more in (("override", {"201"}), ("rollback", set())):
         post = openapi["paths"][f"/models/{{model}}/aliases/{{alias}}:{method}"]["post"]
         assert set(post["responses"]) == write | more
@@ -105,7 +105,7 @@ async def test_every_answer_of_the_promotion_and_card_routes_is_declared(openapi
             f"{verb}_{of}_card" for verb in ("get", "put", "delete")
         ]
         assert set(card["get"]["responses"]) == {"200", "304", "400", "404", "406", "412", "422", "501", "503"}
-        assert set(card["put"]["responses"]) == write | {"201", "412", "501"}
+        assert set(card["put"]["responses"]) == write | {"201", "501"}
         assert set(card["delete"]["responses"]) == {"204", "400", "404", "409", "412", "422", "503"}
         assert set(card["get"]["responses"]["200"]["content"]) == {"text/markdown", "text/html", "application/json"}
         assert set(card["put"]["requestBody"]["content"]) == {"text/markdown"}

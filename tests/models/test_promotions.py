@@ -68,6 +68,20 @@ async def test_clients_cannot_write_promotions(memory_service: Service) -> None:
         assert answer.status_code in (404, 405), (method, path)
 
 
+async def test_overrides_and_rollbacks_keep_to_conditions(any_service: Service) -> None:
+    service = any_service
+    await with_versions(service, 2)
+    etag = (await service.point("production", 1)).headers["etag"]
+    stale = {"If-Match": '"0000"'}
+    assert (await override(service, 2, headers=stale)).status_code == 412
+    moved = await override(service, 2, headers={"If-Match": etag})
+    assert moved.status_code == 200
+    assert (await rollback(service, headers=stale)).status_code == 412
+    assert (await rollback(service, headers={"If-Match": "garbage"})).status_code == 400
+    assert (await rollback(service, headers={"If-Match": moved.headers["etag"]})).status_code == 200
+    assert await stands(service) == 1
+
+
 async def test_an_override_tells_why_and_what_it_passed_by(any_service: Service) -> None:
     service = any_service
     await with_versions(service, 1, status="pending")

@@ -293,3 +293,15 @@ async def test_the_orders_are_served_by_an_index(sort: str, service: Service) ->
     (entry,) = await service.database["system.profile"].find({"op": "query", "command.find": "versions"}).to_list(2)
     assert not entry.get("hasSortStage", False)
     assert entry["planSummary"] == "IXSCAN { workspace: 1, model_id: 1, number: 1 }"
+
+
+async def test_audit_events_tell_of_which_model_a_version_is(any_service: Service) -> None:
+    ids = [(await any_service.model(name))["id"] for name in ("a", "b")]
+    for name in ("a", "b"):
+        await any_service.version(name)
+    events = (await any_service.client.get("/audit-events?resource=versions")).json()["items"]
+    assert {(event["subject"], event["data"]["parent"]) for event in events} == {("1", ids[0]), ("1", ids[1])}
+    found = (await any_service.client.get("/audit-events", params={"resource": "versions", "parent": ids[1]})).json()
+    assert [event["data"]["parent"] for event in found["items"]] == [ids[1]]
+    models = (await any_service.client.get("/audit-events?resource=models")).json()["items"]
+    assert [event["data"]["parent"] for event in models] == [None, None]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import pytest
@@ -204,22 +205,35 @@ async def test_who_went_away_is_left_out() -> None:
     assert store.together == [1]
 
 
-async def test_each_does_what_it_asked_for_after_the_commit() -> None:
-    told: list[str] = []
-    released = asyncio.Event()
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+@pytest.mark.parametrize("goes", ["never", "in the transaction", "after the commit"])
+async def test_each_does_what_it_asked_for_after_the_commit(goes: str) -> None:
+    """In its own context; and so for those whose callers went away, be it while the answer was on its way to them."""
+    told: list[tuple[str, str]] = []
+    released, written, committed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def together(works: Mapping[int, Work], _: Sequence[Target]) -> Mapping[int, Any]:
         unit = Unit()
         found = {index: await work(unit) for index, work in works.items()}
         assert unit.after_commit == []
+        written.set()
+        await committed.wait()
+        if goes == "after the commit":
+            # The next that happens is that those who wait are told, and cancelled before they hear of it.
+            asyncio.get_running_loop().call_soon(cancel)
+            await asyncio.sleep(0)
         return found
 
     group = Gathering(together, 60)
 
-    def create(name: str) -> Awaitable[str]:
+    async def create(name: str) -> str:
+        WHO.set(name)
+
         async def work(unit: Unit) -> str:
             async def after() -> None:
-                told.append(name)
+                told.append((name, WHO.get()))
 
             unit.after_commit.append(after)
             return name
@@ -228,11 +242,46 @@ async def test_each_does_what_it_asked_for_after_the_commit() -> None:
             await released.wait()
             return name
 
-        return asyncio.ensure_future(group.join(work, alone, Target(CALLER, ())))
+        return await group.join(work, alone, Target(CALLER, ()))
 
-    tasks = [create(name) for name in "abcde"]
-    for _ in range(10):
-        await asyncio.sleep(0)
+    tasks = [asyncio.ensure_future(create(name)) for name in "abcde"]
+
+    def cancel() -> None:
+        for task in tasks[2:]:
+            task.cancel()
+
+    await written.wait()
+    if goes == "in the transaction":
+        cancel()
     released.set()
-    assert await asyncio.gather(*tasks) == list("abcde")
-    assert sorted(told) == ["b", "c", "d", "e"]
+    committed.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[:2] == ["a", "b"]
+    if goes == "never":
+        assert outcomes == list("abcde")
+    else:
+        assert [type(outcome) for outcome in outcomes[2:]] == [asyncio.CancelledError] * 3
+    await until(lambda: len(told) == 4)
+    assert sorted(told) == [(name, name) for name in "bcde"]
+
+
+async def test_many_that_wait_cost_each_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, one timer sees to all of them, and each is looked at once."""
+    monkeypatch.setattr(gathering, "PATIENCE", 0.0)
+    monkeypatch.setattr(gathering, "MOST", 10)
+    store, looked = Store(), 0
+    (first,) = await store.started("a", meets="p")
+    may_begin = store.gathering._may_begin
+
+    def counted(meets: Any) -> bool:
+        nonlocal looked
+        looked += 1
+        return may_begin(meets)
+
+    monkeypatch.setattr(store.gathering, "_may_begin", counted)
+    tasks = [asyncio.ensure_future(store.create("b", meets=f"q{i}")) for i in range(400)]
+    await until(lambda: sum(store.together) == 400)
+    assert store.together == [10] * 40
+    assert looked < 4 * 400
+    store.released.set()
+    await asyncio.gather(first, *tasks)

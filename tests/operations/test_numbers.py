@@ -1,6 +1,7 @@
 """Numbers that come from elsewhere."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,8 +76,8 @@ COUNTED = Parent(
 )
 
 
-async def counted(database: Any) -> Registry:
-    registry = Registry([COUNTED.resource, Resource(Volume, name="volumes", key="number", parent=COUNTED)])
+async def counted(database: Any, above: Parent = COUNTED) -> Registry:
+    registry = Registry([COUNTED.resource, Resource(Volume, name="volumes", key="number", parent=above)])
     await init_beanie(database, document_models=[Shelf, Volume])
     await registry["shelves"].create(Caller(), (), lambda: Shelf(name="a"))
     return registry
@@ -117,9 +118,10 @@ async def test_a_child_that_is_refused_takes_no_number(any_database: Any) -> Non
     assert (await volumes.create(caller, ("a",), volume)).document.number == 1
 
 
-async def test_no_child_outlives_a_parent_that_counts(database: Any) -> None:
+@pytest.mark.parametrize("above", [COUNTED, replace(COUNTED, counter="", touches="")], ids=["counts", "beside"])
+async def test_no_child_outlives_its_parent(database: Any, above: Parent) -> None:
     for _ in range(10):
-        registry = await counted(database)
+        registry = await counted(database, above)
         shelves, volumes, caller = registry["shelves"], registry["volumes"], Caller()
         results = await asyncio.gather(
             *(volumes.create(caller, ("a",), volume) for _ in range(3)),
@@ -132,6 +134,40 @@ async def test_no_child_outlives_a_parent_that_counts(database: Any) -> None:
         assert (await collection_of(Shelf).count_documents({}) == 1) == (children > 0)
         await collection_of(Volume).delete_many({})
         await collection_of(Shelf).delete_many({})
+
+
+class Case(Document):
+    name: str
+    deleted_at: datetime | None = None
+
+    class Settings:
+        name = "cases"
+        use_revision = True
+
+
+class Kept(Document):
+    shelf_id: PydanticObjectId
+    number: int = 0
+    deleted_at: datetime | None = None
+
+    class Settings:
+        name = "kept_volumes"
+
+
+async def test_what_comes_back_writes_nothing_into_its_parent_but_the_counter(any_database: Any) -> None:
+    cases = Resource(Case, name="cases", key="name", soft_delete=True)
+    above = Parent(resource=cases, field="shelf_id", sequence="number", counter="last_volume")
+    registry = Registry([cases, Resource(Kept, name="kept", key="number", parent=above, soft_delete=True)])
+    await init_beanie(any_database, document_models=[Case, Kept])
+    shelves, kept, caller = registry["cases"], registry["kept"], Caller()
+    await shelves.create(caller, (), lambda: Case(name="a"))
+    await kept.create(caller, ("a",), lambda: Kept(shelf_id=PydanticObjectId()))
+    before = (await shelves.get(caller, ("a",))).raw
+    await kept.delete(caller, ("a", "1"))
+    await kept.restore(caller, ("a", "1"))
+    after = (await shelves.get(caller, ("a",))).raw
+    assert after.keys() == before.keys()
+    assert after["last_volume"]["last"] == 1
 
 
 @pytest.mark.parametrize(

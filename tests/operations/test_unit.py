@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.eventually import eventually_async
 
 from regesta.operations import Unit, unit
 from regesta.store import Atomicity
@@ -49,3 +50,36 @@ async def test_a_cancellation_during_the_commit_is_kept_back_not_lost(
         with pytest.raises(asyncio.CancelledError):
             await writing
     assert told.is_set()
+
+
+async def test_who_goes_away_while_others_are_told_does_not_keep_it_from_them() -> None:
+    told: list[str] = []
+    first, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def work(unit: Unit) -> None:
+        async def slow() -> None:
+            first.set()
+            await goes_on.wait()
+            told.append("slow")
+
+        async def next_one() -> None:
+            told.append("next one")
+
+        unit.after_commit += [slow, next_one]
+
+    async def compares(_: Any) -> Atomicity:
+        return Atomicity.COMPARE
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unit, "atomicity_of", compares)
+        writing = asyncio.create_task(unit.run_unit(object(), work, transactional=False, seconds=10))
+        await first.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    goes_on.set()
+
+    async def all_told() -> bool:
+        return told == ["slow", "next one"]
+
+    await eventually_async(all_told)

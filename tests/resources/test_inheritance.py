@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from beanie import Document
 
-from regesta import Hooks
+from regesta import DeclarationError, Hooks, Resource
 from regesta.audit import AuditTrail
 from regesta.store import collection_of
 
@@ -117,6 +117,25 @@ async def test_through_the_root_a_child_is_deleted_and_audited_as_itself(databas
         assert (await client.delete(f"/vehicles/{ids['Van']}")).status_code == 204
         assert await collection_of(Vehicle).count_documents({}) == 3
         assert (await collection_of(AuditTrail.document).find_one({}))["key"] == ids["Van"]
+
+
+class Plant(Document):
+    leaves: int = 1
+
+
+class Tree(Plant):
+    height: int = 1
+
+
+async def test_a_class_that_was_made_too_late_is_refused(any_database: Any) -> None:
+    async with served(any_database, Tree) as client:
+        document = await created(client, "/trees", {"height": 2})
+        assert document == {"id": document["id"], "leaves": 1, "height": 2}
+    late = type("Bush", (Plant,), {"__annotations__": {"width": int}, "__module__": __name__})
+    with pytest.raises(
+        DeclarationError, match=r"'(id|leaves)' of Bush lost its default: define \(import\) the class before"
+    ):
+        Resource(late)
 
 
 @pytest.mark.parametrize("name", [["Vehicle.Car"], {"a": 1}, 5, None, "Nothing"])

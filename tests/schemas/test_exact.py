@@ -10,7 +10,17 @@ from uuid import UUID
 
 import pytest
 from beanie import Document
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
 
 from regesta.errors import Invalid
 from regesta.resource import Resource
@@ -148,6 +158,14 @@ TAKEN: list[tuple[Any, str, Any]] = [
     (str | datetime, '"2024-01-01T00:00:00Z"', "2024-01-01T00:00:00Z"),
     (list[datetime], '["2024-01-01T00:00:00Z"]', [datetime(2024, 1, 1, tzinfo=UTC)]),
     (date, '"2024-01-01"', date(2024, 1, 1)),
+    (time, '"10:20:30"', time(10, 20, 30)),
+    (timedelta, '"PT1H"', timedelta(hours=1)),
+    (bytes, '"ab"', b"ab"),
+    (set[date], '["2024-01-01", "2024-01-01"]', {date(2024, 1, 1)}),
+    (frozenset[UUID], "[]", frozenset()),
+    (tuple[date, set[Level]], '["2024-01-01", [1]]', (date(2024, 1, 1), {Level.LOW})),
+    (tuple[Inner, ...], '[{"number": 1}]', (Inner(number=1),)),
+    (dict[timedelta, set[int]], '{"PT1H": [1]}', {timedelta(hours=1): {1}}),
     (Level, "1", Level.LOW),
     (Ratio, "1", Ratio.WHOLE),
     (Ratio, "0.5", Ratio.HALF),
@@ -181,6 +199,47 @@ def test_what_is_meant_is_taken(annotation: Any, text: str, value: Any) -> None:
     found = taken(annotation, text)
     assert found == value
     assert type(found) is type(value)
+
+
+class Looking(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def same(cls, value: Any) -> Any:
+        return value
+
+
+def handled(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return handler(value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    # Python's text is a better match for `str` than for anything else.
+    [pytest.param(*case, id=f"{case[0]}={case[1]}") for case in TAKEN if case[0] != datetime | str],
+)
+def test_what_is_meant_is_taken_below_functions(annotation: Any, text: str, value: Any) -> None:
+    """A function has a Python value and hands one on, of which Pydantic's strict mode takes less than of JSON."""
+    for function in (WrapValidator(handled), BeforeValidator(lambda found, _: found)):
+        assert taken(Annotated[annotation, function], text) == value
+        assert taken(list[Annotated[annotation, function]], f"[{text}]") == [value]
+    model: Any = create_model("Inner", __base__=Looking, field=(annotation, ...))
+    assert taken(model, f'{{"field": {text}}}').field == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [pytest.param(kind, text, id=f"{kind}={text}") for kind, texts in WRONG for text in texts],
+)
+def test_what_is_meant_otherwise_is_refused_below_functions(annotation: Any, text: str) -> None:
+    assert refused(Annotated[annotation, WrapValidator(handled)], text)
+
+
+def test_collections_keep_their_rules() -> None:
+    assert refused(Annotated[set[int], Field(max_length=1)], "[1, 2]") == {""}
+    assert taken(Annotated[set[int], Field(max_length=1)], "[1, 1]") == {1}
+    assert refused(Annotated[tuple[int, ...], Field(min_length=2)], "[1]") == {""}
+    assert refused(set[Any], "[[1]]") == {""}
+    assert refused(set[datetime], '["1700000000", 1]') == {"/0", "/1"}
 
 
 KEYS: list[tuple[Any, list[str]]] = [

@@ -142,17 +142,47 @@ def test_a_misspelt_hook_stops_start_up() -> None:
 
 
 def test_a_plugin_that_cannot_be_imported_stops_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "broken-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[regesta]\nbroken = broken_plugin\n")
+    install(tmp_path, "broken", "broken_plugin")
     (tmp_path / "broken_plugin.py").write_text("import no_such_module\n")
     monkeypatch.syspath_prepend(tmp_path)
 
-    with pytest.raises(PluginError, match=r"'broken' \(broken_plugin\) cannot be imported.*no_such_module"):
+    with pytest.raises(PluginError, match=r"'broken' \(broken_plugin\) cannot be loaded.*no_such_module"):
         create_app(Settings(plugins=("broken",)))
     with pytest.raises(PluginError, match="'nowhere' is not installed"):
         create_app(Settings(plugins=("nowhere",)))
+
+
+def test_a_plugin_that_cannot_be_made_stops_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unset:
+        def __init__(self) -> None:
+            raise ConfigurationError("the setting UNSET: must be something")
+
+    module: Any = types.ModuleType("unset_plugin")
+    module.Plugin = Unset
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    install(tmp_path, "unset", "unset_plugin:Plugin")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(PluginError, match=r"'unset' \(unset_plugin:Plugin\) cannot be loaded: the setting UNSET: must"):
+        create_app(Settings(plugins=("unset",)))
+
+
+def test_two_installed_plugins_of_one_name_stop_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("one", "other"):
+        install(tmp_path, package, f"{package}_plugin", name="same")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(PluginError, match=r"two plugins are named 'same' \((one|other)_plugin, (one|other)_plugin\)"):
+        create_app(Settings(plugins=("same",)))
+    assert [name for name, _ in Hooks.load(only=["models"])] == ["models"]
+
+
+def install(folder: Path, package: str, value: str, *, name: str = "") -> None:
+    """As pip does: a package with a plugin, for who has the folder on the path."""
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[regesta]\n{name or package} = {value}\n")
 
 
 async def test_the_document_of_a_parent_that_is_not_served_is_prepared(serve: Serve) -> None:
@@ -282,10 +312,7 @@ async def test_memory_works_and_warns(caplog: pytest.LogCaptureFixture, monkeypa
 
 def test_installed_plugins_are_loaded_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("alpha", "beta"):
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[regesta]\n{name} = {name}_plugin\n")
+        install(tmp_path, name, f"{name}_plugin")
         module: Any = types.ModuleType(f"{name}_plugin")
         module.startup = hookimpl(_startup_of(name))
         monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -77,6 +77,17 @@ def test_a_plugin_that_is_missing_breaks_only_what_needs_it(monkeypatch: pytest.
     assert "'nowhere' is not installed" in error
 
 
+def test_a_wrong_setting_of_a_plugin_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGESTA_PLUGINS", "models,mlflow")
+    monkeypatch.setenv("REGESTA_MLFLOW_LOCAL_SOURCES", "maybe")
+
+    status, _, error = run("plugins")
+    (line,) = error.splitlines()
+    assert status == 1
+    assert line.startswith("regesta: plugin 'mlflow' ")
+    assert line.endswith("the setting REGESTA_MLFLOW_LOCAL_SOURCES: must be true or false")
+
+
 def installed() -> str:
     found = sorted(point.name for point in metadata.entry_points(group="regesta"))
     return ", ".join(found)

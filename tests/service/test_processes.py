@@ -13,6 +13,7 @@ import pytest
 from tests.eventually import eventually
 
 from regesta.service import Settings
+from regesta.service.heads import LARGEST
 
 from .processes import Service, mongods, regesta, serving, starting
 
@@ -136,6 +137,21 @@ def test_x_forwarded_for_of_this_machine_is_not_believed_either(tmp_path: Path) 
 
     assert line is not None
     assert line["client"] == "127.0.0.1"
+
+
+def test_heads_without_end_are_cut_off(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        address = httpx.URL(service.url)
+        for start in (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: ", b"GET /"):
+            with socket.create_connection((address.host, address.port or 0), timeout=30) as connection:
+                connection.sendall(start + b"x" * LARGEST)
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+                assert answer.startswith(b"HTTP/1.1 431 "), answer
+                assert b"HEADERS_TOO_LARGE" in answer
+        with service.client() as client:
+            long = {"X-Long": "x" * 30_000}
+            assert client.get("/livez", headers=long).status_code == 200
+            assert client.get("/livez", headers=long).status_code == 200
 
 
 def test_an_address_that_others_reach_brings_a_warning(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class AuditRecord(Workspaced):
                 "action": self.action.value,
                 "resource": self.resource,
                 "key": self.key,
+                "parent": self.parent,
                 "actor": self.actor.model_dump(),
                 "request_id": self.request_id,
                 "revision_before": self.revision_before,
@@ -98,6 +99,9 @@ class AuditData(BaseModel):
     action: Action
     resource: str
     key: str
+    parent: str | None = Field(
+        default=None, description="Of a nested resource: what the document holds of its parent, most often the id."
+    )
     actor: AuditActor
     request_id: str
     revision_before: str | None = None

@@ -17,7 +17,7 @@ audit_events: Resource[AuditRecord] = Resource(
     singular="audit_event",
     operations=READS - {Operation.HISTORY},
     scope=workspace_scope,
-    filters=["id", "resource", "key", "action", "actor.subject", "request_id", "time"],
+    filters=["id", "resource", "key", "parent", "action", "actor.subject", "request_id", "time"],
     sorts=["time"],
     default_sort="-time",
     schemas=Schemas(read=AuditEventRead),

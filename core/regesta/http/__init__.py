@@ -18,6 +18,7 @@ from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.methods import only_validates
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.ranges import byte_range
+from regesta.http.received import whole_pieces
 from regesta.http.router import ResourceOptions, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 from regesta.http.streams import STALLED, Streamed, surely
@@ -55,4 +56,5 @@ __all__ = [
     "sent_digests",
     "surely",
     "text_body",
+    "whole_pieces",
 ]

@@ -13,10 +13,11 @@ from regesta.declarations import BATCH_BODIES, Operation
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
 from regesta.http.exchange import Exchange
-from regesta.http.headers import JSON, body_of, check_path, media_type_of
+from regesta.http.headers import JSON, check_path, media_type_of
 from regesta.http.idempotency import answer_once
 from regesta.http.methods import only_validates
 from regesta.http.problems import problem_of
+from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import (
     JsonPatch,

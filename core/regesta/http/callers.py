@@ -13,6 +13,7 @@ from regesta.change import Access, Actor, Caller
 from regesta.declarations import READS, Operation
 from regesta.errors import DeclarationError
 from regesta.hooks import merge_scopes
+from regesta.http.headers import check_path
 from regesta.operations import Operations, bounded
 from regesta.resource import Resource
 
@@ -52,14 +53,17 @@ class Callers:
         return Caller(caller.actor, caller.request_id, merge_scopes(caller.scope, further))
 
 
-def caller_of(operations: Operations[Any], operation: str) -> Callable[..., Any]:
+def caller_of(operations: Operations[Any], operation: str, *, slashes_after: str = "") -> Callable[..., Any]:
     """A FastAPI dependency for routes of your own: the Caller by the resource's scope, actor and hooks.
 
-    `operation` is the name that `authorize` hooks are told.
+    `operation` is the name that `authorize` hooks are told. Paths are refused as generated routes refuse them; where
+    yours ends in a parameter of several segments, `slashes_after` is what stands in front of it, as for `check_path`.
+    The dependency raises Malformed, NotFound, and what the hooks raise.
     """
     callers = Callers(operations)
 
     async def dependency(request: Request, scope: Any = None, actor: Any = None) -> Caller:
+        check_path(request, slashes_after=slashes_after)
         return await callers.of(request, operation, scope, actor)
 
     return with_dependencies(dependency, operations.resource)

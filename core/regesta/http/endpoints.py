@@ -19,7 +19,6 @@ from regesta.http.facets import Facets
 from regesta.http.headers import (
     JSON_PATCH,
     MERGE_PATCH,
-    body_of,
     check_path,
     count_of,
     has_condition,
@@ -31,6 +30,7 @@ from regesta.http.history import REVISION, Histories, offers_revisions
 from regesta.http.idempotency import answer_once
 from regesta.http.imports import Imports, is_import
 from regesta.http.methods import VALIDATE_ONLY, only_validates
+from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, next_link, quoted
 from regesta.http.selection import select
 from regesta.http.watching import Watching

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from regesta.change import Caller
 from regesta.errors import Invalid, Issue, Location
 from regesta.http.callers import Callers
-from regesta.http.headers import JSON, body_of, media_type_of, precondition_of
+from regesta.http.headers import JSON, media_type_of, precondition_of
 from regesta.http.idempotency import idempotency_key_of
+from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, selection_of
 from regesta.operations import Operations, Precondition, Written

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.errors import Invalid, Malformed, ProblemError
-from regesta.http.headers import JSON, body_of, has_condition, is_wanted, media_type_of
+from regesta.http.headers import JSON, has_condition, is_wanted, media_type_of
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.problems import problem_answer
+from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.operations import Stored
 from regesta.query import parse_parameters

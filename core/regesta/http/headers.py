@@ -4,16 +4,14 @@ import re
 from email.message import Message
 from urllib.parse import unquote_to_bytes
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from regesta.errors import Malformed, NotFound, PreconditionFailed, TooLarge, UnsupportedMedia
+from regesta.errors import Malformed, NotFound, PreconditionFailed, UnsupportedMedia
 from regesta.operations import NO_CONDITION, Count, Precondition
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-
-MAX_DIGITS = 20
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 # Empty elements of a list are to be ignored (RFC 9110, 5.6.1.2).
@@ -103,23 +101,6 @@ def media_type_of(request: Request, *accepted: str) -> str:
             "JSON is UTF-8 (RFC 8259): send no other charset", headers=_accept(request.method, accepted)
         )
     return header.get_content_type()
-
-
-async def body_of(request: Request, limit: int) -> bytes:
-    """The body's bytes. Raises TooLarge as soon as it is known to exceed `limit` bytes, Malformed where it is cut."""
-    announced = request.headers.get("content-length", "")
-    # int() refuses thousands of digits with an error of its own.
-    if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > limit):
-        raise TooLarge(f"the body may have at most {limit} bytes")
-    chunks = bytearray()
-    try:
-        async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > limit:
-                raise TooLarge(f"the body may have at most {limit} bytes")
-    except ClientDisconnect:
-        raise Malformed("the body ended before it was whole", code="INCOMPLETE_BODY") from None
-    return bytes(chunks)
 
 
 def check_path(request: Request, *, slashes_after: str = "") -> None:

@@ -14,8 +14,9 @@ from regesta.errors import Invalid, Issue, NotFound
 from regesta.hooks import merge_scopes
 from regesta.http.description import offered
 from regesta.http.exchange import Exchange
-from regesta.http.headers import JSON, body_of, check_path, has_condition, is_wanted, media_type_of
+from regesta.http.headers import JSON, check_path, has_condition, is_wanted, media_type_of
 from regesta.http.methods import only_validates
+from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, next_link, quoted
 from regesta.http.selection import select
 from regesta.operations import History, Operations

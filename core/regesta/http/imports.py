@@ -1,6 +1,7 @@
 """Many documents in one request: `POST /books` with a body of NDJSON, one result for each line."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -19,6 +20,7 @@ from regesta.http.line_answers import NDJSON, LinesAnswer, failed_line, refuse_i
 from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
+from regesta.http.received import pieces_of
 from regesta.operations import Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
@@ -138,10 +140,11 @@ class Imports(Generic[T]):
         return LinesAnswer(lambda outbox: self.run(run, outbox))
 
     async def run(self, run: _Run, outbox: Outbox) -> None:
-        """Read the body to its end and write its lines. Raises ClientDisconnect where it is cut."""
+        """Read the body to its end and write its lines. Raises what `pieces_of` raises."""
         lines = Lines(self._resource.max_body_size)
-        async for data in run.request.stream():
-            await self._write(run, lines.feed(data), outbox)
+        async with aclosing(pieces_of(run.request)) as pieces:
+            async for data in pieces:
+                await self._write(run, lines.feed(data), outbox)
         await self._write(run, lines.rest(), outbox)
         await outbox.put(dumps({"summary": run.summary}) + b"\n")
 

@@ -1,6 +1,7 @@
 """A body of lines, answered by lines while it is still read: constant memory, whatever the size."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from regesta.errors import Invalid, Issue, ProblemError, TooLarge
+from regesta.errors import Invalid, Issue, Malformed, ProblemError, TooLarge
 from regesta.http.accept import Form
 from regesta.http.headers import media_type_of, precondition_of
 from regesta.http.idempotency import idempotency_key_of
 from regesta.http.lines import Line, Lines
 from regesta.http.outbox import Outbox
-from regesta.http.problems import problem_body
+from regesta.http.problems import problem_body, problem_response
+from regesta.http.received import pieces_of
 from regesta.schemas import dumps, read_json
 
 NDJSON = (str(Form.NDJSON), "application/ndjson")
@@ -60,9 +62,10 @@ def answer_lines(
 
     async def run(outbox: Outbox) -> None:
         lines = Lines(limit)
-        async for data in request.stream():
-            for line in lines.feed(data):
-                await outbox.put(dumps(await one(line)) + b"\n")
+        async with aclosing(pieces_of(request)) as pieces:
+            async for data in pieces:
+                for line in lines.feed(data):
+                    await outbox.put(dumps(await one(line)) + b"\n")
         for line in lines.rest():
             await outbox.put(dumps(await one(line)) + b"\n")
         await outbox.put(dumps({"summary": summary}) + b"\n")
@@ -96,8 +99,11 @@ class LinesAnswer(Response):
         self.init_headers()
         del self.headers["content-length"]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI wants it
-        """Read, write and answer. Where the client goes away, what was acknowledged stays, and nothing half."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, write and answer. Where the client goes away, what was acknowledged stays, and nothing half.
+
+        Where it sends no more, the connection is broken off; or a problem is answered, where nothing was yet.
+        """
         begun = False
 
         async def sending(data: bytes) -> None:
@@ -112,5 +118,10 @@ class LinesAnswer(Response):
             async with Outbox(sending) as outbox:
                 await self._run(outbox)
         except ClientDisconnect:
+            return
+        except Malformed as error:
+            if begun:
+                raise
+            await problem_response(error, scope["path"])(scope, receive, send)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})

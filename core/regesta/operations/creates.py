@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from beanie import Document, PydanticObjectId
@@ -15,6 +16,7 @@ from regesta.operations import actions
 from regesta.operations.etags import etag_of
 from regesta.operations.gathering import Target
 from regesta.operations.pages import Stored
+from regesta.operations.reads import Reads
 from regesta.operations.refusals import UNSTORABLE
 from regesta.operations.rehearsals import refuse_taken
 from regesta.operations.steps import ChangeSteps
@@ -85,21 +87,25 @@ class Creates(ChangeSteps[T]):
             return
         collections: dict[str, list[Target]] = {}
         for target in targets:
-            collections.setdefault(_subject(target.caller, target.parents[:-1]), []).append(target)
+            collections.setdefault(_subject(target.caller, target.parents[:-1], above), []).append(target)
         for group in collections.values():
             caller, (*grandparents, _) = group[0].caller, group[0].parents
             with suppress(ProblemError):
                 found = await above.find_all(
                     caller, grandparents, {target.parents[-1] for target in group}, unit.session
                 )
-                unit.pending.parents |= {_subject(caller, (*grandparents, key)): raw for key, raw in found.items()}
+                unit.pending.parents |= {
+                    _subject(caller, (*grandparents, key), above): raw for key, raw in found.items()
+                }
 
     async def _parent_of(self, unit: Unit, caller: Caller, parents: Sequence[str]) -> Mapping[str, Any]:
         """The raw parent; of many new children it is asked once, for it stays as long as the unit does."""
         if unit.pending is None or self.parent is None:
             return await self.parent_document(caller, parents, unit.session, live=True)
-        subject = _subject(caller, parents)
+        subject = _subject(caller, parents, self.parent)
         if subject not in unit.pending.parents:
+            if self.parent.collection.full_name in unit.pending.inserts:
+                await self._send_inserts(unit)
             unit.pending.parents[subject] = await self.parent_document(caller, parents, unit.session, live=True)
         found: Mapping[str, Any] = unit.pending.parents[subject]
         return found
@@ -147,7 +153,7 @@ class Creates(ChangeSteps[T]):
 
     async def _insert(self, raw: dict[str, Any], caller: Caller, unit: Unit) -> None:
         if unit.pending is not None:
-            unit.pending.insert(raw, caller.scope)
+            unit.pending.insert(raw, self.collection, partial(self._refusal, scope=caller.scope))
             return
         try:
             if unit.read_only:
@@ -158,5 +164,6 @@ class Creates(ChangeSteps[T]):
             raise self._refusal(error, caller.scope) from None
 
 
-def _subject(caller: Caller, parents: Iterable[str]) -> str:
-    return repr((caller.scope, tuple(parents)))
+def _subject(caller: Caller, keys: Iterable[str], reads: Reads[Any]) -> str:
+    """What many writes share that mean the same document of these."""
+    return repr((reads.collection.full_name, caller.scope, tuple(keys)))

@@ -1,9 +1,14 @@
 """The whole way of a delete, and back from a soft one."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beanie import Document
+from pymongo.errors import PyMongoError
 
 from regesta.change import Action, Caller, Change
 from regesta.declarations import DELETED_AT
@@ -12,16 +17,23 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.creates import Written
 from regesta.operations.etags import Precondition, etag_of
+from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.pages import Stored
 from regesta.operations.reads import Reads
+from regesta.operations.sequences import Numbering, close_all, forget, meet_all
 from regesta.operations.unit import LostRace, Unit
 from regesta.operations.updates import Updates
 from regesta.resource import Resource
+from regesta.store import delete_each
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations
 
 T = TypeVar("T", bound=Document)
+
+# How many children of one kind go at once, with all that is below them.
+TOGETHER = 256
+FORGET_SECONDS = 0.5
 
 
 class Deletes(Updates[T]):
@@ -39,9 +51,27 @@ class Deletes(Updates[T]):
         if raw is None:
             raise self.addresses.not_found(keys[-1])
         condition.check(etag_of(raw))
-        await self._delete(unit, caller, raw, cascade=cascade, cascaded=False)
+        await self._delete(unit, caller, [raw], cascade=cascade, cascaded=False)
 
-    async def _delete(self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascade: bool, cascaded: bool) -> None:
+    async def _delete(
+        self, unit: Unit, caller: Caller, raws: Sequence[dict[str, Any]], *, cascade: bool, cascaded: bool
+    ) -> None:
+        changes: list[Change[T]] = []
+        for count, raw in enumerate(raws, 1):
+            changes.append(await self._deleting(unit, caller, raw, cascaded=cascaded))
+            if count % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        for child in self.children if not cascade else ():
+            await child.refuse_below(unit, raws[0])
+        for child in self.children:
+            await child.delete_below(unit, caller, raws)
+        left = await self._removed(raws, changes, caller, unit)
+        await self._record_each(zip(changes, raws, left, repeat("")), unit)
+        for change in changes:
+            self._announce(change, unit, actions.DELETED)
+
+    async def _deleting(self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascaded: bool) -> Change[T]:
+        """The change that deletes a document, once nothing speaks against it."""
         stored = self.stored(raw)
         before = stored.document
         change = Change(
@@ -49,52 +79,65 @@ class Deletes(Updates[T]):
         )
         await self._prepared(change, unit, actions.DELETED)
         await self._judge(change, unit)
-        for child in self.children:
-            await child.delete_below(unit, caller, raw, stored.key, cascade=cascade)
-        left = await self._removed(raw, change, caller, unit)
-        await self._record(change, raw, left, unit)
-        self._announce(change, unit, actions.DELETED)
+        return change
 
     async def _removed(
-        self, raw: dict[str, Any], change: Change[T], caller: Caller, unit: Unit
-    ) -> dict[str, Any] | None:
-        """What is left of the document: all of it, where the delete is a soft one."""
+        self, raws: Sequence[dict[str, Any]], changes: Sequence[Change[T]], caller: Caller, unit: Unit
+    ) -> Sequence[dict[str, Any] | None]:
+        """What is left of the documents: all of each, where the delete is a soft one."""
         if self.resource.soft_delete:
-            (deleted_at,) = self.rules.live
-            # MongoDB knows milliseconds.
-            time = change.time.replace(microsecond=change.time.microsecond // 1000 * 1000)
-            return await self._store_update(raw, {"$set": {deleted_at: time}}, caller, unit)
+            return [
+                await self._store_update(raw, self._marked(change), caller, unit)
+                for raw, change in zip(raws, changes, strict=True)
+            ]
         if not unit.read_only:
             unit.changes_something()
-            if not await self.collection.find_one_and_delete(await self._guard(raw, unit), session=unit.session):
+            guards = [await self._guard(raw, unit) for raw in raws]
+            if await delete_each(self.collection, guards, unit.session) != len(raws):
                 raise LostRace
-        return None
+        return [None] * len(raws)
 
-    async def delete_below(
-        self, unit: Unit, caller: Caller, parent: Mapping[str, Any], parent_key: str, *, cascade: bool
-    ) -> None:
-        """Delete every child of a parent that goes.
+    def _marked(self, change: Change[T]) -> dict[str, dict[str, Any]]:
+        (deleted_at,) = self.rules.live
+        # MongoDB knows milliseconds.
+        return {"$set": {deleted_at: change.time.replace(microsecond=change.time.microsecond // 1000 * 1000)}}
 
-        Raises Conflict where there are some that are not `owned` and `cascade` is not set.
-        """
+    def _filter_below(self, parents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """What matches every live child of these parents, whoever asks."""
+        values = [self.stored_of_parent(parent) for parent in parents]
+        return {**self.addresses.collection_filter({}, {"$in": values}), **self.rules.live}
+
+    async def refuse_below(self, unit: Unit, parent: Mapping[str, Any]) -> None:
+        """Raises Conflict where a parent that is to go has children that would not go with it unasked."""
         above = self.resource.parent
-        if above is None or self.parent is None:
+        if above is None or self.parent is None or above.owned:
             return
-        info = above.resource.document.model_fields[above.stores]
-        value = parent.get(info.alias or above.stores)
-        filter_ = {**self.addresses.collection_filter({}, value), **self.rules.live}
-        if not (cascade or above.owned) and await self.collection.find_one(filter_, {"_id": 1}, session=unit.session):
+        if await self.collection.find_one(self._filter_below([parent]), {"_id": 1}, session=unit.session):
             raise Conflict(
-                f"{above.resource.singular} {parent_key!r} has {self.resource.name}: "
+                f"{above.resource.singular} {self.parent.addresses.key_text(parent)!r} has {self.resource.name}: "
                 "delete them first, or all together with ?cascade=true",
                 code="HAS_CHILDREN",
             )
-        async for raw in self.collection.find(filter_, session=unit.session).sort("_id", 1):
-            await self._delete(unit, caller, raw, cascade=True, cascaded=True)
+
+    async def delete_below(self, unit: Unit, caller: Caller, parents: Sequence[Mapping[str, Any]]) -> None:
+        """Delete every child of parents that go, so many at a time that their round trips are few.
+
+        Without a transaction one after the other: what is done then stands, and is to be recorded.
+        """
+        above = self.resource.parent
+        if above is None:
+            return
+        found = self.collection.find(self._filter_below(parents), session=unit.session).sort("_id", 1)
+        while raws := await found.to_list(TOGETHER if unit.session is not None else 1):
+            await self._delete(unit, caller, raws, cascade=True, cascaded=True)
         if unit.read_only or self.parent_counts:
             return
-        numbering = self.numbering_of(parent)
-        await (numbering.meet if above.resource.soft_delete else numbering.close)(unit.session)
+        numberings = [self.numbering_of(parent) for parent in parents]
+        if above.resource.soft_delete:
+            await meet_all(numberings, unit.session)
+        else:
+            await close_all(numberings, unit.session)
+            unit.after_commit.append(partial(_forget, numberings))
 
     # back from a soft delete
 
@@ -117,6 +160,13 @@ class Deletes(Updates[T]):
             unit.changes_something()
             await self.numbering_of(parent).meet(unit.session)
         return await self._edited(unit, caller, raw, _live_again, events=actions.UPDATED, action=Action.RESTORE)
+
+
+async def _forget(numberings: Sequence[Numbering]) -> None:
+    """What stays after all is in nobody's way: the delete stands, and its answer is not to wait for it."""
+    with suppress(PyMongoError, TimeoutError):
+        async with asyncio.timeout(FORGET_SECONDS):
+            await forget(numberings)
 
 
 def _live_again(stored: Stored[T], document: T) -> T:  # noqa: ARG001 - an Edit

@@ -12,6 +12,7 @@ import copy
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from pymongo.errors import PyMongoError
@@ -20,7 +21,7 @@ from regesta.change import Caller
 from regesta.errors import ProblemError
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
-from regesta.operations.unit import AfterCommit, Unit
+from regesta.operations.unit import AfterCommit, Unit, telling
 
 W = TypeVar("W")
 
@@ -62,9 +63,10 @@ class _Waiting:
     work: Work[Any]
     target: Target
     outcome: asyncio.Future[Any]
-    overdue: asyncio.TimerHandle | None = None
+    since: float
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     after_commit: list[AfterCommit] = field(default_factory=list)
+    telling: asyncio.Task[None] | None = None
 
 
 Works = Mapping[int, Callable[[Unit], Awaitable[Any]]]
@@ -122,9 +124,11 @@ class Gathering:
         self._seconds = seconds
         self._running = 0
         self._busy: Counter[Hashable] = Counter()
-        self._waiting: list[_Waiting] = []
+        # Those that meet each other stand in one queue, a dict of which only the keys count: who goes away leaves it.
+        self._waiting: dict[Hashable, dict[_Waiting, None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lull: asyncio.TimerHandle | None = None
+        self._overdue: asyncio.TimerHandle | None = None
         self._latest = 0.0
 
     async def join(self, work: Work[W], alone: Callable[[], Awaitable[W]], target: Target) -> W:
@@ -135,21 +139,31 @@ class Gathering:
         if not self._running:
             return await self._alone(alone, target.meets)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, target, loop.create_future())
-        self._waiting.append(waiting)
+        waiting = _Waiting(work, target, loop.create_future(), loop.time())
+        self._waiting.setdefault(target.meets, {})[waiting] = None
         self._soon()
-        waiting.overdue = loop.call_later(PATIENCE, self._hurry, waiting)
+        if self._overdue is None:
+            self._overdue = loop.call_later(PATIENCE, self._hurry)
         try:
             async with bounded(self._seconds, LATE):
                 written: W = await waiting.outcome
         except Scattered:
             return await self._alone(alone, target.meets)
         finally:
-            if waiting.overdue is not None:
-                waiting.overdue.cancel()
-        for action in waiting.after_commit:
-            await action()
+            self._leave(waiting)
+        if waiting.telling is not None:
+            await asyncio.shield(waiting.telling)
         return written
+
+    def _leave(self, waiting: _Waiting) -> None:
+        queue = self._waiting.get(waiting.target.meets)
+        if queue is not None:
+            queue.pop(waiting, None)
+            if not queue:
+                del self._waiting[waiting.target.meets]
+        if self._overdue is not None and not self._waiting:
+            self._overdue.cancel()
+            self._overdue = None
 
     async def _alone(self, alone: Callable[[], Awaitable[W]], meets: Hashable) -> W:
         self._take([meets])
@@ -183,29 +197,46 @@ class Gathering:
 
     def _begin_ready(self) -> None:
         self._lull = None
-        while self._running < AT_ONCE and (ready := self._ready()):
-            self._begin(ready)
+        while self._running < AT_ONCE and (meets := self._ready()):
+            self._begin(meets)
 
-    def _ready(self) -> list[_Waiting]:
-        self._waiting = [one for one in self._waiting if not one.outcome.done()]
-        return [one for one in self._waiting if self._may_begin(one.target.meets)]
+    def _ready(self) -> list[Hashable]:
+        """The queues that make up the next group, the one that waited longest for its turn first."""
+        found, count = [], 0
+        for meets, queue in self._waiting.items():
+            if self._may_begin(meets):
+                found.append(meets)
+                count += len(queue)
+                if count >= MOST:
+                    break
+        return found
 
-    def _hurry(self, waiting: _Waiting) -> None:
-        """Those before it take long: whom it does not meet, it does not wait for."""
-        if waiting not in self._waiting:
-            return
-        if waiting in (ready := self._ready()):
-            self._begin(ready)
-        else:
-            waiting.overdue = asyncio.get_running_loop().call_later(PATIENCE, self._hurry, waiting)
+    def _hurry(self) -> None:
+        """Those before them take long: whom they do not meet, they do not wait for."""
+        loop = asyncio.get_running_loop()
+        now, due = loop.time(), 0.0
+        while meets := self._ready():
+            due = next(iter(self._waiting[meets[0]])).since + PATIENCE
+            if due > now:
+                break
+            self._begin(meets)
+        self._overdue = loop.call_at(max(due, now) if meets else now + PATIENCE, self._hurry) if self._waiting else None
 
-    def _begin(self, group: list[_Waiting]) -> None:
-        group = group[:MOST]
-        self._waiting = [one for one in self._waiting if one not in group]
-        self._take({one.target.meets for one in group})
-        task = asyncio.get_running_loop().create_task(self._write(group))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self, ready: list[Hashable]) -> None:
+        group: list[_Waiting] = []
+        for meets in ready:
+            queue = self._waiting.pop(meets)
+            for one in list(islice(queue, MOST - len(group))):
+                del queue[one]
+                if not one.outcome.done():
+                    group.append(one)
+            if queue:
+                self._waiting[meets] = queue
+        if group:
+            self._take({one.target.meets for one in group})
+            task = asyncio.get_running_loop().create_task(self._write(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _write(self, group: list[_Waiting]) -> None:
         outcomes: Mapping[int, Any] = {}
@@ -219,7 +250,10 @@ class Gathering:
         finally:
             self._end({one.target.meets for one in group})
             for index, one in enumerate(group):
-                _tell(one.outcome, outcomes.get(index, Scattered()))
+                outcome = outcomes.get(index, Scattered())
+                if one.after_commit and not isinstance(outcome, BaseException):
+                    one.telling = telling(one.after_commit, one.context)
+                _answer(one.outcome, outcome)
 
 
 def _in_own_context(waiting: _Waiting) -> Callable[[Unit], Awaitable[Any]]:
@@ -247,7 +281,7 @@ def _copied(error: Exception) -> Exception:
         return error
 
 
-def _tell(waits: asyncio.Future[Any], outcome: Any) -> None:
+def _answer(waits: asyncio.Future[Any], outcome: Any) -> None:
     if waits.done():
         return
     if isinstance(outcome, BaseException):

@@ -100,8 +100,7 @@ class History(Generic[T]):
             if not found:
                 message = f"{reads.resource.singular} {keys[-1][:200]!r} had no such revision"
                 raise NotFound(message, code="REVISION_UNKNOWN")
-            # What came before was this document too, whatever its scope then.
-            chain = await self._chain(replace(request, scope={}, revision=None, limit=AT_ONCE), found[0])
+            chain = await self._chain(replace(request, revision=None, limit=AT_ONCE), found[0])
         return Past(revision, _folded(chain))
 
     def shown(self, past: Past) -> Any:
@@ -157,7 +156,7 @@ class History(Generic[T]):
     async def _chain(self, request: HistoryRequest, last: AuditEvent) -> list[AuditEvent]:
         """The events from the creation to `last`, each leading to the revision that the next one came from."""
         chain, waiting, seen = [last], list[AuditEvent](), {last.id}
-        before = (last.time + SKEW, LAST)
+        latest = before = (last.time + SKEW, LAST)
         while (wanted := chain[-1].revision_before) is not None:
             found = next((event for event in waiting if event.revision_after == wanted), None)
             if found is not None:
@@ -165,9 +164,16 @@ class History(Generic[T]):
                 chain.append(found)
                 continue
             older = await self._operations.hooks.history(replace(request, before=before))
-            if not older or len(seen) > MAX_CHAIN:
+            if older:
+                before = (older[-1].time, older[-1].id)
+            else:
+                # What came before was this document too, whatever its scope then: no other one has its revision.
+                elsewhere = replace(request, scope={}, revision=wanted, before=latest)
+                older = await self._operations.hooks.history(elsewhere)
+                if seen.issuperset(event.id for event in older):
+                    raise Gone("the trail does not know all that led to this revision", code=INCOMPLETE)
+            if len(seen) > MAX_CHAIN:
                 raise Gone("the trail does not know all that led to this revision", code=INCOMPLETE)
-            before = (older[-1].time, older[-1].id)
             waiting += [event for event in older if event.id not in seen]
             seen.update(event.id for event in older)
         return chain[::-1]

@@ -1,7 +1,8 @@
 """JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902) on documents as parsed JSON."""
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import jsonpatch
@@ -83,7 +84,8 @@ class JsonPatch:
     def _applied(self, document: dict[str, Any]) -> dict[str, Any]:
         patched = copy.deepcopy(document)
         copied = 0
-        for index, operation in enumerate(self._body):
+        # A copy: what one operation adds, the next may change, and the whole may have to be done again.
+        for index, operation in enumerate(copy.deepcopy(self._body)):
             try:
                 if operation["op"] == "test":
                     _test(patched, operation)
@@ -108,20 +110,62 @@ def changes_between(before: Any, after: Any) -> list[dict[str, Any]]:
         return [{"op": "add", "path": "", "value": after}]
     if after is None:
         return [{"op": "remove", "path": ""}]
-    changes: list[dict[str, Any]] = []
+    return list(_in_mapping("", before, after, _in_field))
+
+
+def _in_field(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]:
+    """What changed in a field of the document; where that is much, all of it is new."""
+    found = list(islice(_in_value(path, before, after), MAX_OPERATIONS + 1))
+    yield from found if len(found) <= MAX_OPERATIONS else [_replace(path, after)]
+
+
+# In time that grows with the values, as libraries' do not: every write waits for it.
+
+
+def _in_value(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _in_mapping(path, before, after, _in_value)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _in_list(path, before, after)
+    elif not _same(before, after):
+        yield _replace(path, after)
+
+
+def _in_mapping(
+    path: str, before: Mapping[str, Any], after: Mapping[str, Any], below: Callable[[str, Any, Any], Iterator[Any]]
+) -> Iterator[dict[str, Any]]:
     for name in {**before, **after}:
-        path = "/" + jsonpointer.escape(name)
+        here = f"{path}/{jsonpointer.escape(name)}"
         if name not in after:
-            changes.append({"op": "remove", "path": path})
+            yield {"op": "remove", "path": here}
         elif name not in before:
-            changes.append({"op": "add", "path": path, "value": after[name]})
-        elif orjson.dumps(before[name]) != orjson.dumps(after[name]):
-            changes += [_below(path, found) for found in jsonpatch.make_patch(before[name], after[name]).patch]
-    return changes
+            yield {"op": "add", "path": here, "value": after[name]}
+        elif not _same(before[name], after[name]):
+            yield from below(here, before[name], after[name])
 
 
-def _below(path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
-    return {**operation, **{member: path + operation[member] for member in ("path", "from") if member in operation}}
+def _in_list(path: str, before: Sequence[Any], after: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """What differs between the items that both lists begin with and those that both end with."""
+    shorter = min(len(before), len(after))
+    start = next((at for at in range(shorter) if not _same(before[at], after[at])), shorter)
+    left = range(1, shorter - start + 1)
+    end = next((at for at in left if not _same(before[-at], after[-at])), len(left) + 1) - 1
+    both = shorter - end
+    for at in range(start, both):
+        yield from _in_value(f"{path}/{at}", before[at], after[at])
+    for at in reversed(range(both, len(before) - end)):
+        yield {"op": "remove", "path": f"{path}/{at}"}
+    for at in range(both, len(after) - end):
+        yield {"op": "add", "path": f"{path}/{at}", "value": after[at]}
+
+
+def _replace(path: str, value: Any) -> dict[str, Any]:
+    return {"op": "replace", "path": path, "value": value}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """The same in JSON, where 1, 1.0 and true are three things."""
+    return one is other or orjson.dumps(one) == orjson.dumps(other)
 
 
 def _merge(target: Any, patch: Any) -> Any:

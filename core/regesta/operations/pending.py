@@ -1,6 +1,6 @@
 """What a unit of many writes holds back, to send it together: new documents, and what is recorded of all changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,12 @@ class NotRecorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A new document, whose write it is (its position), and within which scope that runs."""
+    """A new document, where it goes, whose write it is (its position), and what a refusal of it means to a client."""
 
     raw: dict[str, Any]
+    collection: Any
     index: int
-    scope: Mapping[str, Any]
+    meaning: Callable[[Exception], Exception]
 
 
 @dataclass(slots=True)
@@ -43,20 +44,20 @@ class Pending:
 
     index: int = 0
     effects: int = 0
-    inserts: list[Insert] = field(default_factory=list)
+    inserts: dict[str, list[Insert]] = field(default_factory=dict)
     changes: list[Change[Any]] = field(default_factory=list)
     parents: dict[str, Any] = field(default_factory=dict)
     numbers: sequences.Numbers = field(default_factory=sequences.Numbers)
 
-    def insert(self, raw: dict[str, Any], scope: Mapping[str, Any]) -> None:
+    def insert(self, raw: dict[str, Any], collection: Any, meaning: Callable[[Exception], Exception]) -> None:
         """Hold a new document back."""
         self.effects += 1
-        self.inserts.append(Insert(raw, self.index, scope))
+        self.inserts.setdefault(collection.full_name, []).append(Insert(raw, collection, self.index, meaning))
 
-    def taken_inserts(self) -> list[Insert]:
-        """The new documents, which are then not held back any more."""
-        taken, self.inserts = self.inserts, []
-        return taken
+    def taken_inserts(self) -> Sequence[Sequence[Insert]]:
+        """The new documents, collection by collection, which are then not held back any more."""
+        taken, self.inserts = self.inserts, {}
+        return list(taken.values())
 
     def taken_changes(self) -> list[Change[Any]]:
         """The changes to record, which are then not held back any more."""

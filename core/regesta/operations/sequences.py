@@ -1,11 +1,11 @@
 """What numbers the children of a parent, and makes writes meet.
 
 A transaction that adds a child and one that deletes the parent both write one document, so MongoDB lets only one of
-them through: no child is left without its parent. That is a small document per parent and kind of child, which
-stays when the parent goes; or the parent itself (`Parent.counter`), which then is found and counted up in one write.
+them through: no child is left without its parent. That is a small document per parent and kind of child; or the
+parent itself (`Parent.counter`), which then is found and counted up in one write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,12 @@ class Numbering:
     @property
     def last(self) -> str:
         """The path of the last number."""
-        return f"{self.field}.last" if self.field else "last"
+        return self._path("last")
+
+    @property
+    def meeting(self) -> Mapping[str, Any]:
+        """The update that changes nothing but that it was written."""
+        return {"$inc": {self.last: 0, self._path("closed"): 1}}
 
     def counting(self, steps: int, time: datetime) -> dict[str, dict[str, Any]]:
         """The update that gives the next numbers."""
@@ -65,18 +70,43 @@ class Numbering:
 
     async def meet(self, session: Any) -> None:
         """Write: of this transaction and one that adds a child, or deletes the parent, only one will commit."""
-        await self._update({"$inc": {self.last: 0, self.last.replace("last", "closed"): 1}}, session)
+        await self._update(self.meeting, session)
 
-    async def close(self, session: Any) -> None:
-        """The parent goes for good; a new one that is stored alike starts anew."""
-        if not self.in_parent:
-            await self._update({"$set": {"last": 0}}, session)
+    def _path(self, name: str) -> str:
+        return f"{self.field}.{name}" if self.field else name
 
     async def _update(self, update: Mapping[str, Any], session: Any) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = await self.collection.find_one_and_update(
             self.identity, update, upsert=not self.in_parent, return_document=True, session=session
         )
         return found
+
+
+async def meet_all(numberings: Sequence[Numbering], session: Any) -> None:
+    """As `Numbering.meet`, for parents whose children are counted beside them, in one round trip."""
+    updates = [(numbering.identity, numbering.meeting) for numbering in numberings]
+    await update_each(numberings[0].collection, updates, session, upsert=True)
+
+
+async def close_all(numberings: Sequence[Numbering], session: Any) -> None:
+    """As `meet_all`, where the parents go for good: `forget` is to come after the commit.
+
+    Those are written which never counted a child, too: a transaction that began before must find something to meet.
+    """
+    updates = [(numbering.identity, CLOSED) for numbering in numberings]
+    await update_each(numberings[0].collection, updates, session, upsert=True)
+
+
+async def forget(numberings: Sequence[Numbering]) -> None:
+    """Remove what counts nothing any more.
+
+    A transaction that began before the commit meets this as it met that. A new parent that is stored alike starts anew.
+    """
+    identities = [numbering.identity["_id"] for numbering in numberings]
+    await numberings[0].collection.delete_many({"_id": {"$in": identities}, **CLOSED["$set"]})
+
+
+CLOSED: Mapping[str, Mapping[str, Any]] = {"$set": {"last": 0}}
 
 
 @dataclass(slots=True)
@@ -101,7 +131,7 @@ class Numbers:
 
     async def next(self, numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> int:
         """As `Numbering.next`, without a round trip for each. `parent`: raw, as the unit found it."""
-        subject = repr(numbering.identity)
+        subject = repr((numbering.collection.full_name, numbering.field, numbering.identity))
         given = self._given.get(subject)
         if given is None:
             given = self._given[subject] = await _begun(numbering, parent, time, session)
@@ -109,13 +139,15 @@ class Numbers:
         return given.last
 
     async def store(self, session: Any) -> None:
-        """Write how far they have come, in one round trip."""
-        ahead = [given for given in self._given.values() if given.last != given.stored]
-        if ahead:
-            # All are children of one resource, so their parents are in one collection.
+        """Write how far they have come, in one round trip for each collection where they are."""
+        collections: dict[str, list[_Given]] = {}
+        for given in self._given.values():
+            if given.last != given.stored:
+                collections.setdefault(given.numbering.collection.full_name, []).append(given)
+        for ahead in collections.values():
             await update_each(ahead[0].numbering.collection, [given.update() for given in ahead], session)
-        for given in ahead:
-            given.stored = given.last
+            for given in ahead:
+                given.stored = given.last
 
 
 async def _begun(numbering: Numbering, parent: Mapping[str, Any], time: datetime, session: Any) -> _Given:

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -29,6 +29,9 @@ from regesta.store import Atomicity, atomicity_of, unavailable
 T = TypeVar("T", bound=Document)
 
 logger = logging.getLogger("regesta.operations")
+
+# A change that is stored: from which document to which, with the entity tag of that, "" where it is not known yet.
+Recorded = tuple[Change[Any], Mapping[str, Any] | None, Mapping[str, Any] | None, str]
 
 
 class ChangeSteps(Reads[T]):
@@ -92,15 +95,23 @@ class ChangeSteps(Reads[T]):
 
         `tag` is that, where it is known already.
         """
-        codec = self.codec_for(before or after or {})
-        change.describe = partial(event_of, codec=codec, before=before, after=after, tag=tag)
-        if unit.validate_only or not self.hooks.records(change.document):
-            return ""
+        recorded = await self._record_each([(change, before, after, tag)], unit)
+        return (change.event.revision_after or "") if recorded else ""
+
+    async def _record_each(self, stored: Iterable[Recorded], unit: Unit) -> bool:
+        """As `_record`, for changes that are written together; whether that was done here and now."""
+        changes: list[Change[Any]] = []
+        for change, before, after, tag in stored:
+            codec = self.codec_for(before or after or {})
+            change.describe = partial(event_of, codec=codec, before=before, after=after, tag=tag)
+            if not unit.validate_only and self.hooks.records(change.document):
+                changes.append(change)
         if unit.pending is not None:
-            unit.pending.changes.append(change)
-            return ""
-        await self._record_all([change], unit)
-        return change.event.revision_after or ""
+            unit.pending.changes += changes
+        elif changes:
+            await self._record_all(changes, unit)
+            return True
+        return False
 
     async def _record_all(self, changes: Sequence[Change[Any]], unit: Unit) -> None:
         try:
@@ -135,14 +146,13 @@ class ChangeSteps(Reads[T]):
 
     async def _send_inserts(self, unit: Unit) -> None:
         """Before anything is looked for, which may be one of them."""
-        if unit.pending is None or not (inserts := unit.pending.taken_inserts()):
-            return
-        try:
-            await self.collection.insert_many([insert.raw for insert in inserts], session=unit.session)
-        except BulkWriteError as error:
-            position, refused = first_failure(error)
-            insert = inserts[position]
-            raise ItemFailed(insert.index, self._refusal(refused, insert.scope)) from None
+        for inserts in unit.pending.taken_inserts() if unit.pending is not None else ():
+            try:
+                await inserts[0].collection.insert_many([insert.raw for insert in inserts], session=unit.session)
+            except BulkWriteError as error:
+                position, refused = first_failure(error)
+                insert = inserts[position]
+                raise ItemFailed(insert.index, insert.meaning(refused)) from None
 
     def _refusal(self, error: Exception, scope: Mapping[str, Any]) -> Exception:
         """What MongoDB's or BSON's refusal of a document means to a client; other errors as they are."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -103,12 +104,25 @@ async def run_unit(
     cancelled = task.cancelling() if task else 0
     async with bounded(seconds, LATE), turn or nullcontext():
         unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
-    for action in unit.after_commit:
-        await action()
+    if unit.after_commit:
+        await asyncio.shield(telling(unit.after_commit))
     if task and task.cancelling() > cancelled:
         # It came when the commit was on its way, and was kept back until that was known.
         raise asyncio.CancelledError
     return result
+
+
+def telling(after_commit: Iterable[AfterCommit], context: Context | None = None) -> asyncio.Task[None]:
+    """Do what was asked for after the commit: to its end, even where nobody waits for that any more."""
+
+    async def tell() -> None:
+        for action in after_commit:
+            await action()
+
+    task = asyncio.get_running_loop().create_task(tell(), context=context)
+    _left.add(task)
+    task.add_done_callback(_left.discard)
+    return task
 
 
 class _Rehearsed(Exception):

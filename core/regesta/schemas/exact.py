@@ -3,6 +3,9 @@
 Pydantic's strict JSON mode still takes `true` and `1.0` for `Literal[1]` or an IntEnum, "1700000000" for a
 datetime, "1_000" or a number that a float cannot hold for a Decimal, and "01" for the integer key of a dict,
 where it takes the place of "1". Python values are validated as before.
+
+Below a function of the user's own the value is a Python one, and strict mode takes no Python text for a datetime
+and no list for a set. What JSON has no type for is therefore made of JSON's text or list here, wherever it stands.
 """
 
 import re
@@ -23,6 +26,7 @@ from pydantic_core import (
 
 Check = Callable[[Any], None]
 Schema = Mapping[str, Any]
+ErrorType = core_schema.ErrorType
 
 # Every decimal number of so many digits comes back from a float as it was.
 FLOAT_DIGITS = 15
@@ -32,9 +36,16 @@ _OPAQUE = frozenset(
 )
 _NAMED = ("fields", "choices")
 _MANY = frozenset(("list", "tuple", "set", "frozenset", "dict", "deque", "counter", "frozendict", "ordered-dict"))
+_LISTED: Mapping[str, tuple[type, ErrorType]] = {
+    "tuple": (tuple, "tuple_type"),
+    "set": (set, "set_type"),
+    "frozenset": (frozenset, "frozen_set_type"),
+}
+_COLLECTIONS = (tuple, set, frozenset)
 _ANY_ADDRESS = (IPvAnyAddress, IPvAnyInterface, IPvAnyNetwork)
 _JSON_TYPES: frozenset[Any] = frozenset((str, int, float, bool, type(None), list, dict))
-_BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError)
+# What functions of the user's own raise over a value that they did not think of.
+BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError)
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -83,7 +94,9 @@ class _Exact:
             exactly["choices"] = [self._choice(found, config) for found in schema["choices"]]
         if "keys_schema" in schema:
             exactly["keys_schema"] = self._key(schema["keys_schema"], config)
-        return {**exactly, "fail_fast": True} if self._first_only and kind in _MANY else exactly
+        if self._first_only and kind in _MANY:
+            exactly["fail_fast"] = True
+        return _json_or_python(_of_list(exactly), schema) if kind in _LISTED else exactly
 
     def _choice(self, choice: Any, config: Schema) -> Any:
         """A choice of a union under the name that it has in errors' locations."""
@@ -106,7 +119,7 @@ class _Exact:
 class _Checked:
     """Validates a JSON value by a schema, once a check has let it pass.
 
-    A function has the value from Pydantic as a Python one, and strict mode takes no Python text for a datetime.
+    A function has the value from Pydantic as a Python one.
     """
 
     def __init__(self, schema: Schema, config: Schema, check: Check) -> None:
@@ -136,7 +149,7 @@ class _CheckedMember(_Checked):
     def _member(self, value: Any) -> Any:
         try:
             return super().__call__(value)
-        except _BROKEN as error:  # an enum's own `_missing_`, given what it did not think of
+        except BROKEN as error:  # an enum's own `_missing_`, given what it did not think of
             raise PydanticCustomError("enum", "Input should be a value of the enumeration") from error
 
 
@@ -146,12 +159,51 @@ class _CheckedKey(_Checked):
         return self._validator.validate_strings(value, strict=True)
 
 
+class _Collected:
+    """Makes sets of lists."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._type, self._error = _LISTED[schema["type"]]
+        self._validator = SchemaValidator(cast("CoreSchema", {**schema, "items_schema": core_schema.any_schema()}))
+
+    def listed(self, value: Any) -> list[Any]:
+        if not isinstance(value, (list, *_COLLECTIONS)):
+            raise PydanticKnownError(self._error)
+        return list(value)
+
+    def collected(self, items: list[Any]) -> Any:
+        try:
+            found = self._type(items)
+        except TypeError:
+            raise PydanticKnownError("set_item_not_hashable") from None
+        return self._validator.validate_python(found, strict=True)
+
+
+def _of_list(schema: Schema) -> CoreSchema:
+    """The schema of a set or tuple, taking a list of what is in it."""
+    schema = _unnamed(schema)
+    if schema["type"] == "tuple":
+        return core_schema.no_info_before_validator_function(_tuple_of, cast("CoreSchema", schema))
+    collection = _Collected(schema)
+    items = core_schema.list_schema(schema.get("items_schema"), fail_fast=schema.get("fail_fast"))
+    listed = core_schema.no_info_before_validator_function(collection.listed, items)
+    return core_schema.no_info_after_validator_function(collection.collected, listed)
+
+
+def _tuple_of(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _for_json(schema: Schema, function: Check) -> dict[str, Any]:
     """The function validates JSON, the schema Python values."""
     json: CoreSchema = core_schema.no_info_plain_validator_function(function)
     if schema["type"] != "literal":
         # In a union, a function alone would be a better match than the schema that it stands for.
         json = core_schema.chain_schema([json, core_schema.any_schema()])
+    return _json_or_python(json, schema)
+
+
+def _json_or_python(json: CoreSchema, schema: Schema) -> dict[str, Any]:
     python = cast("CoreSchema", _unnamed(schema))
     return {**core_schema.json_or_python_schema(json, python, ref=schema.get("ref"))}
 
@@ -200,6 +252,10 @@ def _kind(number: Any) -> type:
     return next(kind for kind in (bool, int, float) if isinstance(number, kind))
 
 
+def _check_nothing(_: Any) -> None:
+    """What strict JSON mode takes is right."""
+
+
 def _check_moment(value: Any) -> None:
     if isinstance(value, str) and _is_number(value):
         raise PydanticCustomError("datetime_parsing", "Input should be a valid date in ISO 8601, not a number")
@@ -243,8 +299,14 @@ def _check_bool_key(text: str) -> None:
         raise PydanticKnownError("bool_parsing")
 
 
-_CHECKS: Mapping[str, Check] = {"datetime": _check_moment, "date": _check_moment, "decimal": _check_decimal}
+_OTHER_TEXT: Mapping[str, Check] = dict.fromkeys(("time", "timedelta", "bytes"), _check_nothing)
+_CHECKS: Mapping[str, Check] = {
+    **dict.fromkeys(("datetime", "date"), _check_moment),
+    "decimal": _check_decimal,
+    **_OTHER_TEXT,
+}
 _KEY_CHECKS: Mapping[str, Check] = {
+    **_OTHER_TEXT,
     **dict.fromkeys(("datetime", "date"), _check_moment),
     **dict.fromkeys(("int", "float", "decimal"), _check_number_key),
     "bool": _check_bool_key,

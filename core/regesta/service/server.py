@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from regesta.errors import ConfigurationError
+from regesta.service.heads import HttpWithLimit
 from regesta.service.memory import keep_what_is_there
 from regesta.service.settings import Settings
 from regesta.watch import end_watches
@@ -83,6 +84,7 @@ class _Server(uvicorn.Server):
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=HttpWithLimit,
         lifespan="off",
         log_config=None,
         access_log=False,

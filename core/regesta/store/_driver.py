@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pymongo
 from beanie import Document
-from pymongo import UpdateMany
+from pymongo import DeleteOne, UpdateMany
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
@@ -112,14 +112,28 @@ async def aggregated(
 
 
 async def update_each(
-    collection: Any, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], session: Any = None
+    collection: Any,
+    updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    session: Any = None,
+    *,
+    upsert: bool = False,
 ) -> None:
-    """Update all that each filter matches, in this order and in one round trip."""
+    """Update all that each filter matches, in this order and in one round trip; with `upsert` one more, if none is."""
     if _is_mongomock(collection.database.client):  # its bulk writes do not know what today's PyMongo asks of them
         for filter_, update in updates:
-            await collection.update_many(filter_, update)
+            await collection.update_many(filter_, update, upsert=upsert)
         return
-    await collection.bulk_write([UpdateMany(filter_, update) for filter_, update in updates], session=session)
+    statements = [UpdateMany(filter_, update, upsert=upsert) for filter_, update in updates]
+    await collection.bulk_write(statements, session=session)
+
+
+async def delete_each(collection: Any, filters: Sequence[Mapping[str, Any]], session: Any = None) -> int:
+    """Delete one document that each filter matches, in one round trip; how many there were."""
+    if len(filters) == 1 or _is_mongomock(collection.database.client):
+        results = [await collection.delete_one(filter_, session=session) for filter_ in filters]
+        return sum(result.deleted_count for result in results)
+    result = await collection.bulk_write([DeleteOne(filter_) for filter_ in filters], session=session)
+    return int(result.deleted_count)
 
 
 async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadline: float) -> R:

@@ -1,0 +1,174 @@
+"""What plugins implement: all of it is called, for the documents that it is for, or start-up says why not."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import pytest
+from beanie import Document
+
+from regesta import Action, Caller, Change, Hooks, PluginError, hookimpl
+
+if TYPE_CHECKING:
+    from decimal import Decimal as Missing
+
+
+class Book(Document):
+    title: str
+
+
+class Novel(Book):
+    pass
+
+
+class Author(Document):
+    name: str
+
+
+class Publisher(Document):
+    name: str
+
+
+def change(document: type[Document]) -> Change[Any]:
+    return Change(Action.CREATE, document.__name__, document, "key", None, None, Caller())
+
+
+class Told:
+    """Remembers who was told of what."""
+
+    def __init__(self) -> None:
+        self.of: list[tuple[str, str]] = []
+
+    def note(self, who: str, change: Change[Any]) -> None:
+        self.of.append((who, change.document.__name__))
+
+
+async def told(plugin: Any) -> list[tuple[str, str]]:
+    """What a plugin that has `told` is told of a change to each document."""
+    hooks = Hooks(plugin)
+    for document in (Book, Novel, Author, Publisher):
+        await hooks.validate(change(document))
+    found: list[tuple[str, str]] = plugin.told.of
+    return found
+
+
+async def test_a_plugin_implements_one_hook_several_times() -> None:
+    class Rules:
+        told = Told()
+
+        @hookimpl(specname="validate_change")
+        def for_authors(self, change: Change[Author]) -> None:
+            self.told.note("authors", change)
+
+        @hookimpl(specname="validate_change")
+        def for_books(self, change: Change[Book]) -> None:
+            self.told.note("books", change)
+
+        @hookimpl
+        def validate_change(self, change: Change[Any]) -> None:
+            self.told.note("all", change)
+
+    assert await told(Rules()) == [
+        *(("books", "Book"), ("all", "Book"), ("books", "Novel"), ("all", "Novel")),
+        *(("authors", "Author"), ("all", "Author"), ("all", "Publisher")),
+    ]
+
+
+async def test_each_way_to_record_is_told_of_what_it_is_for() -> None:
+    class Recorder:
+        told = Told()
+
+        @hookimpl(specname="record_changes")
+        def authors(self, changes: Sequence[Change[Author]]) -> None:
+            self.told.note("authors", *changes)
+
+        @hookimpl(specname="record_changes")
+        def books(self, changes: Sequence[Change[Novel]]) -> None:
+            self.told.note("novels", *changes)
+
+    plugin = Recorder()
+    hooks = Hooks(plugin)
+    await hooks.record([change(one) for one in (Book, Author, Novel)], None)
+    assert plugin.told.of == [("authors", "Author"), ("novels", "Novel")]
+    assert hooks.records(Author)
+    assert not hooks.records(Book)
+
+
+class OfAUnion:
+    told = Told()
+
+    @hookimpl
+    def validate_change(self, change: Change[Book | Author]) -> None:
+        self.told.note("", change)
+
+
+class OfEither:
+    told = Told()
+
+    @hookimpl
+    def validate_change(self, change: Change[Book] | Change[Author]) -> None:
+        self.told.note("", change)
+
+
+class OfAnOldUnion:
+    told = Told()
+
+    @hookimpl
+    def validate_change(self, change: "Change[Union[Book, Author]]") -> None:  # noqa: UP007 - as older plugins have it
+        self.told.note("", change)
+
+
+@pytest.mark.parametrize("plugin", [OfAUnion(), OfEither(), OfAnOldUnion()])
+async def test_a_union_of_documents(plugin: Any) -> None:
+    assert [of for _, of in await told(plugin)] == ["Book", "Novel", "Author"]
+
+
+class NamesWhatIsMissing:
+    told = Told()
+
+    @hookimpl
+    def validate_change(self, change: "Change[Book]") -> "Missing | None":
+        self.told.note("", change)
+        return None
+
+
+async def test_what_else_is_annotated_need_not_be_there_at_run_time() -> None:
+    assert [of for _, of in await told(NamesWhatIsMissing())] == ["Book", "Novel"]
+
+
+class ForWhatIsMissing:
+    @hookimpl
+    def validate_change(self, change: "Change[Missing]") -> None:  # type: ignore[type-var]
+        raise NotImplementedError
+
+
+def test_a_hook_for_documents_that_are_missing_is_refused() -> None:
+    with pytest.raises(PluginError, match=r"'ForWhatIsMissing': what validate_change is annotated with .*'Missing'"):
+        Hooks(ForWhatIsMissing())
+
+
+@pytest.mark.parametrize("option", ["tryfirst", "trylast", "wrapper", "hookwrapper"])
+def test_options_that_would_do_nothing_are_refused(option: str) -> None:
+    mark: Any = hookimpl
+
+    class Rules:
+        @mark(**{option: True})  # type: ignore[untyped-decorator]
+        def validate_change(self, change: Change[Any]) -> Any:
+            yield
+
+    with pytest.raises(PluginError, match=f"'Rules'.*{option}"):
+        Hooks(Rules())
+
+
+async def test_a_hook_of_another_version_may_be_implemented() -> None:
+    class Rules:
+        told = Told()
+
+        @hookimpl(optionalhook=True)
+        def foresee_change(self) -> None:
+            raise NotImplementedError
+
+        @hookimpl
+        def validate_change(self, change: Change[Author]) -> None:
+            self.told.note("", change)
+
+    assert await told(Rules()) == [("", "Author")]
