@@ -187,7 +187,7 @@ class Codec(Generic[T]):
         for candidate in (_readable(raw, datetime.UTC), _readable(raw, None)):
             try:
                 return parse_obj(self.document, candidate)  # type: ignore[return-value]
-            except ValidationError:
+            except (ValidationError, TypeError):  # Beanie looks for a class by whatever is stored as its name
                 continue
         names = {found.stored: found.name for found in self.shape.fields.values()}
         known = {names[key]: value for key, value in raw.items() if key in names}
