@@ -111,7 +111,8 @@ class Schemas:
 
     A body is validated by `create`, `replace` or `patch` in Pydantic's strict JSON mode; the fields it sets
     are then put into the document by name, which validates them again. `read` validates the stored
-    document by attribute and is what clients see.
+    document by attribute and is what clients see: its texts take ids and links too, and what does not fit is
+    left out.
     """
 
     create: type[BaseModel] | None = None

@@ -145,4 +145,6 @@ async def test_what_is_stored_as_of_no_known_class_is_shown_as_the_root(any_data
         await collection_of(Vehicle).insert_one({"_class_id": name, "colour": "odd", "doors": 1})
         (odd,) = [item for item in (await client.get("/vehicles")).json()["items"] if item["colour"] == "odd"]
         assert odd == {"id": odd["id"], "colour": "odd"}
-        assert (await client.get(f"/vehicles/{odd['id']}")).json() == odd
+        url = f"/vehicles/{odd['id']}"
+        assert (await client.get(url)).json() == odd
+        assert (await client.merge(url, {"colour": "red"})).json() == {**odd, "colour": "red"}

@@ -20,10 +20,10 @@ from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue
 from regesta.resource import Resource
 from regesta.schemas.issues import issues_of, shortened
-from regesta.schemas.links import check_links
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
+from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
@@ -60,7 +60,7 @@ class Codec(Generic[T]):
             if fields[name].is_required() and takes_none(fields[name].annotation)
         )
         if document is resource.document and _derives_bodies(resource):
-            check_links(document)
+            check_sendable(document)
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self.stored_names = {name: info.alias or name for name, info in fields.items()}
@@ -187,7 +187,7 @@ class Codec(Generic[T]):
         for candidate in (_readable(raw, datetime.UTC), _readable(raw, None)):
             try:
                 return parse_obj(self.document, candidate)  # type: ignore[return-value]
-            except ValidationError:
+            except (ValidationError, TypeError):  # Beanie looks for a class by whatever is stored as its name
                 continue
         names = {found.stored: found.name for found in self.shape.fields.values()}
         known = {names[key]: value for key, value in raw.items() if key in names}
