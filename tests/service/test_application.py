@@ -112,8 +112,9 @@ def test_two_resources_of_one_name_stop_start_up() -> None:
         service(Rival(Resource(OtherBook, name="x"), Resource(OtherBook, name="x")))
 
 
-def test_two_equal_operation_ids_stop_start_up() -> None:
-    with pytest.raises(PluginError, match="operationId 'get_book'"):
+def test_two_equal_operation_ids_stop_start_up_and_the_cure_is_told() -> None:
+    both = r"operationId 'get_book': /api/v1/books/{book} and /api/v1/tomes/{book};.*`regesta plugins`.*`singular=`"
+    with pytest.raises(PluginError, match=both):
         service(Rival(Resource(OtherBook, name="tomes", singular="book")))
 
 

@@ -136,7 +136,11 @@ def _check_operation_ids(app: FastAPI) -> None:
     for route in routes_of(app):
         name = getattr(route, "unique_id", None) if getattr(route, "include_in_schema", False) else None
         if name and known.setdefault(name, route.path) != route.path:
-            raise PluginError(f"two routes have the operationId {name!r}: {known[name]} and {route.path}")
+            raise PluginError(
+                f"two routes have the operationId {name!r}: {known[name]} and {route.path}; `regesta plugins` tells "
+                "whose resources these are: give one of them another `singular=` or `operation_ids=`, or a route of "
+                "your own an `operation_id=`"
+            )
 
 
 def _lifespan(settings: Settings, hooks: Hooks, documents: Sequence[type[Document]], readiness: Readiness) -> Any:
