@@ -85,10 +85,19 @@ def test_toml_blocks_parse(code: str) -> None:
 
 @pytest.mark.parametrize("code", blocks("bash"))
 def test_shell_blocks_run(code: str, service_address: str) -> None:
+    run_shell(code, service_address)
+
+
+def test_shell_blocks_of_all_pages_run_one_after_the_other(service_address: str) -> None:
+    """As somebody does who reads on: no page takes a name that another one needs."""
+    for block in blocks("bash"):
+        run_shell(*block.values, service_address)
+
+
+def run_shell(code: str, address: str) -> None:
     python = Path(sys.executable).parent
-    command = code.replace("http://127.0.0.1:8000", service_address)
     done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", command],
+        ["bash", "-eo", "pipefail", "-c", code.replace("http://127.0.0.1:8000", address)],
         capture_output=True,
         text=True,
         timeout=60,
