@@ -91,7 +91,8 @@ def test_shell_blocks_run(code: str, service_address: str) -> None:
 def test_shell_blocks_of_all_pages_run_one_after_the_other(service_address: str) -> None:
     """As somebody does who reads on: no page takes a name that another one needs."""
     for block in blocks("bash"):
-        run_shell(*block.values, service_address)
+        (code,) = block.values
+        run_shell(code, service_address)
 
 
 def run_shell(code: str, address: str) -> None:
