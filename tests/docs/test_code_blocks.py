@@ -13,8 +13,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pymongo import MongoClient
+from tests.resources.serving import served
 
-from regesta import Hooks
+from regesta import Hooks, Resource
+from regesta.store import collection_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,7 +59,7 @@ async def test_python_blocks_run_and_their_applications_describe_themselves(
             assert (await client.get("/openapi.json")).json()["paths"]
     if "def register_resources" in code:
         (_, resources), *_ = Hooks(module).collect("register_resources")
-        assert [resource.name for resource in resources] == ["datasets"]
+        assert [resource.name for resource in resources] in (["datasets"], ["letters"])
 
 
 @pytest.mark.skipif(
@@ -76,6 +78,40 @@ async def test_the_readmes_application_keeps_its_promises(mongod_uri: str) -> No
         assert (await client.post("/books", json={"isbn": "2", "title": "T", "year": 2200})).status_code == 422
         page = await client.get("/books?year__gte=1990&sort=-year&page_size=20")
         assert [book["isbn"] for book in page.json()["items"]] == ["1"]
+
+
+def block_of_plugins(sign: str) -> str:
+    """The block of docs/plugins.md that has these words."""
+    found = BLOCK.findall((ROOT / "docs" / "plugins.md").read_text())
+    (code,) = (str(code) for _, code in found if sign in code)
+    return code
+
+
+async def test_a_plugins_own_document_is_written_with_the_change(any_database: Any) -> None:
+    plugin = run(block_of_plugins("class Letter"), "letters_of_plugins")
+    ((_, resources),) = Hooks(plugin).collect("register_resources")
+
+    class Note(beanie.Document):
+        text: str
+
+    async with served(any_database, Resource(Note), *resources, hooks=Hooks(plugin)) as client:
+        note = (await client.post("/notes", json={"text": "a"})).json()
+        assert (await client.get("/letters")).status_code == 404
+    letters = await collection_of(plugin.Letter).find({}, {"_id": 0}).to_list(None)
+    assert letters == [{"resource": "notes", "key": note["id"], "action": "create"}]
+
+
+def test_a_plugins_own_command_asks_the_registry() -> None:
+    code = block_of_plugins("def register_commands") + "\ncli = typer.Typer()\nregister_commands(cli)\ncli()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "resnet50", "--store", "memory://"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "regesta: there is no model" in done.stderr
 
 
 @pytest.mark.parametrize("code", blocks("toml"))
