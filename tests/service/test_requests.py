@@ -89,6 +89,14 @@ async def test_neither_the_query_nor_control_characters_get_into_the_log(client:
     assert "hunter2" not in str(line)
 
 
+async def test_a_workspace_that_is_named_twice_is_refused_and_not_logged(client: httpx.AsyncClient) -> None:
+    with capture_logs() as logs:
+        answer = await client.get("/api/v1/books", headers=[("X-Regesta-Workspace", name) for name in ("a", "b")])
+
+    assert answer.status_code == 422
+    assert "workspace" not in logs[0]
+
+
 async def test_probes_are_logged_for_debugging_only(client: httpx.AsyncClient) -> None:
     with capture_logs() as logs:
         await client.get("/livez")

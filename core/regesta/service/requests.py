@@ -59,14 +59,15 @@ class RequestMiddleware:
             self._log(scope, exchange, error)
 
     def _identify(self, scope: Scope, exchange: "_Exchange") -> None:
-        sent, forwarded = "", []
+        sent, forwarded, workspaces = "", [], []
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 sent = value.decode("latin-1")
             elif name == _WORKSPACE:
-                exchange.workspace = value.decode("latin-1")
+                workspaces.append(value.decode("latin-1"))
             elif name == b"x-forwarded-for":
                 forwarded.append(value.decode("latin-1"))
+        exchange.workspace = ",".join(workspaces)  # no name where it came more than once: that is refused
         exchange.request_id = scope[STATE] = request_id_from(sent)
         current_request.set(exchange.request_id)
         client = scope.get("client")
