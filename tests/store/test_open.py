@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.eventually import eventually
 
 from regesta.errors import ConfigurationError, StoreInUse
 from regesta.store import LocalServer, StoreKind, _open, open_store
+from regesta.store._mongod import find_mongod
 
 PASSWORD = "s3cr3t"
 
@@ -29,12 +32,31 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_a_server(mongod_uri: str) -> None:
+@pytest.fixture
+def lone_mongod(tmp_path: Path, unused_port: int) -> Iterator[str]:
+    """The host and port of a mongod that belongs to no replica set; it may still be starting."""
+    command = [str(find_mongod()), "--dbpath", str(tmp_path), "--port", str(unused_port), "--bind_ip", "127.0.0.1"]
+    with subprocess.Popen([*command, "--nounixsocket", "--quiet"], stdout=subprocess.DEVNULL) as process:
+        yield f"127.0.0.1:{unused_port}"
+        process.terminate()
+
+
+async def test_a_server(mongod_uri: str, caplog: pytest.LogCaptureFixture) -> None:
     async with open_store(mongod_uri, database="library") as store:
         assert store.kind is StoreKind.MONGODB
         assert store.database.name == "library"
         assert store.transactions
         assert store.url_without_credentials == mongod_uri.partition("?")[0]
+    assert "stands alone" not in caplog.text
+
+
+async def test_a_server_that_stands_alone_brings_a_warning(lone_mongod: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_store(f"mongodb://{lone_mongod}/?serverSelectionTimeoutMS=30000") as store:
+        assert not store.transactions
+
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert f"MongoDB at {lone_mongod} stands alone" in warning
+    assert "--replSet" in warning
 
 
 async def test_the_client_is_the_one_of_the_lane(database: Any) -> None:

@@ -112,6 +112,12 @@ async def _open_local(directory: str, database: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def _open_mongodb(url: str, database: str) -> AsyncIterator[Store]:
     async with _connect(url, database) as (client, opened, transactions):
+        if not transactions:
+            logger.warning(
+                "MongoDB at %s stands alone: it has no transactions, so a change can be stored without its audit "
+                "event, and nothing can be watched; start mongod with --replSet and call rs.initiate() once",
+                _hosts(url),
+            )
         yield Store(StoreKind.MONGODB, _without_credentials(url), client, opened, transactions)
 
 
