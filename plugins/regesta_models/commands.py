@@ -47,7 +47,7 @@ def export_(
         typer.echo(f"{done.model}: versions {numbers}; {done.size} bytes of files")
         typer.echo(done.digest)
 
-    _run(work, store, database)
+    _run(work, store, database, existing=True)
 
 
 @cli.command("import")
@@ -83,12 +83,14 @@ def sweep_(store: Store = None, database: Database = None) -> None:
         done = await sweep(registry, Artifacts(registry).blobs)
         typer.echo(f"swept {done.count} uploads and contents, {done.size} bytes")
 
-    _run(work, store, database)
+    _run(work, store, database, existing=True)
 
 
-def _run(work: Callable[[Registry], Awaitable[None]], store: str | None, database: str | None) -> None:
+def _run(
+    work: Callable[[Registry], Awaitable[None]], store: str | None, database: str | None, *, existing: bool = False
+) -> None:
     async def opened() -> None:
-        async with open_registry(Settings.load(store=store, database=database)) as registry:
+        async with open_registry(Settings.load(store=store, database=database), existing=existing) as registry:
             await work(registry)
 
     with one_line_errors():

@@ -114,6 +114,33 @@ async def test_the_default_is_a_directory_here(tmp_path: Path, monkeypatch: pyte
         assert store.database.name == "regesta"
 
 
+async def test_a_local_directory_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    async with open_store("local:~/store") as store:
+        assert store.url_without_credentials == f"local:{tmp_path / 'store'}"
+
+    with pytest.raises(ConfigurationError, match="no such home"):
+        async with open_store("local:~nobody-has-this-name/store"):
+            pytest.fail("opened")
+    assert not any((tmp_path / "here").iterdir())
+
+
+async def test_an_existing_store_is_not_made(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    with pytest.raises(ConfigurationError, match=f"no local store in {directory}: .* --store"):
+        async with open_store(f"local:{directory}", existing=True):
+            pytest.fail("opened")
+    assert not directory.exists()
+
+    with LocalServer(directory):
+        pass
+    async with open_store(f"local:{directory}", existing=True) as store:
+        assert store.transactions
+
+
 async def test_a_cancelled_start_leaves_nothing_behind(tmp_path: Path) -> None:
     async def hold() -> None:
         async with open_store(f"local:{tmp_path}"):
@@ -163,6 +190,14 @@ async def test_nobody_answers(unused_port: int) -> None:
     with pytest.raises(ConfigurationError, match=f"answers at 127.0.0.1:{unused_port}: start it"):
         async with open_store(address):
             pytest.fail("opened")
+
+
+async def test_a_name_that_dns_does_not_know() -> None:
+    with pytest.raises(ConfigurationError, match=r"DNS has no MongoDB under the name nowhere\.invalid ") as caught:
+        async with open_store(f"mongodb+srv://ann:{PASSWORD}@nowhere.invalid/x?connectTimeoutMS=1000"):
+            pytest.fail("opened")
+
+    assert PASSWORD not in str(caught.value)
 
 
 async def test_a_wrong_password(mongod_uri: str) -> None:
