@@ -24,9 +24,10 @@ R = TypeVar("R")
 cli = typer.Typer(help="The model registry: bundles, and what is left of uploads.", no_args_is_help=True)
 
 Store = Annotated[
-    str | None, typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE) [local]")
+    str | None,
+    typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE)", show_default="local"),
 ]
-Database = Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE) [regesta]")]
+Database = Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE)", show_default="regesta")]
 Workspace = Annotated[str, typer.Option(help="The workspace of the model.")]
 
 

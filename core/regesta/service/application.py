@@ -8,6 +8,8 @@ from typing import Any
 from beanie import Document, init_beanie
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from regesta.errors import ConfigurationError, PluginError, ProblemError
 from regesta.hooks import Hooks
@@ -124,6 +126,7 @@ def _with_whole_bounds(node: Any) -> Any:
 
 
 def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
+    app.add_api_route("/", _to_documentation, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(health_router(readiness))
     # They share no path with what follows, and are found sooner so.
     for path, application in plugins.applications(hooks, registry, API).items():
@@ -133,6 +136,11 @@ def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness)
         app.include_router(router, prefix=API)
     app.include_router(registry_router(registry), prefix=API)
     _check_operation_ids(app)
+
+
+async def _to_documentation(request: Request) -> RedirectResponse:
+    """Where whoever opens the service in a browser wants to be."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
 def _check_operation_ids(app: FastAPI) -> None:
