@@ -47,7 +47,7 @@ def test_every_open_route_is_known() -> None:
     found = {f"{method} {route.path}" for route in routes_of(service()) for method in route.methods or ()}
 
     assert found == {
-        *("GET /docs", "HEAD /docs", "GET /openapi.json", "HEAD /openapi.json"),
+        *("GET /", "HEAD /", "GET /docs", "HEAD /docs", "GET /openapi.json", "HEAD /openapi.json"),
         *("GET /livez", "HEAD /livez", "GET /readyz", "HEAD /readyz"),
         *("GET /api/v1/audit-events", "HEAD /api/v1/audit-events"),
         *("GET /api/v1/audit-events/{audit_event}", "HEAD /api/v1/audit-events/{audit_event}"),
@@ -69,6 +69,13 @@ async def test_no_route_fails_when_it_is_called_without_credentials(client: http
         for method in route.methods or ():
             answer = await client.request(method, route.path)
             assert answer.status_code < 500, f"{method} {route.path}"
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    for method in ("GET", "HEAD"):
+        answer = await client.request(method, "/", headers={"Host": "elsewhere.example"})
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert "/" not in service().openapi()["paths"]
 
 
 def test_openapi_is_there_without_a_server() -> None:
