@@ -16,9 +16,9 @@ from bson import Decimal128
 from pydantic import BaseModel, ValidationError
 
 from regesta.annotations import takes_none
-from regesta.errors import Invalid, Issue
+from regesta.errors import Invalid, Issue, Location
 from regesta.resource import Resource
-from regesta.schemas.issues import issues_of, shortened
+from regesta.schemas.issues import shortened, validation
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
@@ -93,21 +93,22 @@ class Codec(Generic[T]):
             return "is set by the server: leave it out", "read_only"
         return "is not a field of this resource", "extra_forbidden"
 
-    def from_body(self, body: bytes, tree: Mapping[str, Any]) -> T:
+    def from_body(self, body: bytes) -> T:
         """A document from a checked body. Raises Invalid with every issue."""
-        try:
-            return self._validator.validate(body, tree)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
-        except ValueError as error:
-            raise Invalid.of([Issue(("body",), str(error), "value_error")]) from None
+        with validation():
+            return self._validator.validate(body)
 
-    def assembled(self, before: T, tree: Mapping[str, Any], reset: Collection[str] = ()) -> T:
+    def assembled(
+        self, before: T, tree: Mapping[str, Any], reset: Collection[str] = (), raw: Mapping[str, Any] | None = None
+    ) -> T:
         """The document as a body changes it. Raises Invalid with every issue.
 
         Fields that the body has are validated and taken; those of `reset` (Python names) that it lacks go
-        back to their defaults; all others stay.
+        back to their defaults; all others stay. `raw` is what is stored: "before" validators of the whole see
+        what stays of it, too.
         """
+        if self._validator.fills:
+            tree, reset = self._filled(tree, reset, raw or {})
         fields = self.document.model_fields
         absent = [name for name in reset if name in fields and self.input_names[name] not in tree]
         defaults = {
@@ -116,10 +117,11 @@ class Codec(Generic[T]):
             if not fields[name].is_required()
         }
         try:
-            sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
-            issues = []
-        except ValidationError as error:
-            sent, extra, issues = {}, {}, issues_of(error)
+            with validation():
+                sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
+            issues: list[Issue] = []
+        except Invalid as error:
+            sent, extra, issues = {}, {}, [*error.issues]
         missing = sorted(self.input_names[name] for name in absent if fields[name].is_required())
         issues += [Issue(("body", wire), "Field required", "missing") for wire in missing]
         gone = [name for name in reset if name not in sent]
@@ -129,12 +131,28 @@ class Codec(Generic[T]):
         kept_extra = {name: value for name, value in (before.__pydantic_extra__ or {}).items() if name not in gone}
         return self._validated(kept | sent, kept_extra | extra, before)
 
+    def _filled(
+        self, tree: Mapping[str, Any], reset: Collection[str], raw: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], set[str]]:
+        """What is sent and reset, once "before" validators of the whole have changed it. Raises Invalid."""
+        names = {wire: name for name, wire in self.wire_names.items()}
+        whole = {}
+        for wire, value in self.tree(raw, View.WHOLE).items():
+            name = names.get(wire, wire)
+            if name not in reset:
+                whole[self.input_names.get(name, wire)] = value
+        whole |= tree
+        with validation():
+            filled = self._validator.filled(whole)
+        sent = {
+            name: value for name, value in filled.items() if name in tree or name not in whole or value != whole[name]
+        }
+        return sent, {self.inputs.get(name, name) for name in whole.keys() - filled.keys()}.union(reset)
+
     def from_values(self, values: Mapping[str, Any]) -> T:
         """A document from Python values by field name. Raises Invalid."""
-        try:
+        with validation():
             return self._validator.validate_values(values)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
 
     def with_values(self, before: T, values: Mapping[str, Any], reset: Collection[str]) -> T:
         """The document with these values by field name; those of `reset` without one go back to their defaults."""
@@ -146,10 +164,8 @@ class Codec(Generic[T]):
         return self._validated(document.__dict__, document.__pydantic_extra__, document)
 
     def _validated(self, values: Mapping[str, Any], extra: Mapping[str, Any] | None, model: T) -> T:
-        try:
+        with validation():
             again = self._validator.validate_values(values, extra)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
         again.__dict__["revision_id"] = model.__dict__.get("revision_id")
         again.__pydantic_private__ = model.__pydantic_private__
         return again

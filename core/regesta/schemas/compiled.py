@@ -3,12 +3,11 @@
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
 
-from regesta.errors import Invalid
 from regesta.schemas.exact import Schema, exact
-from regesta.schemas.issues import issues_of
+from regesta.schemas.issues import validation
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,8 +45,6 @@ class ModelReader(Generic[M]):
 
     def read(self, body: bytes) -> dict[str, Any]:
         """The fields that a body sets, by name. Raises Invalid with every issue."""
-        try:
+        with validation():
             sent: M = self._compiled.for_body(body).validate_json(body, strict=True, extra=self._extra)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
         return {name: getattr(sent, name) for name in sent.model_fields_set}
