@@ -4,13 +4,14 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 """
 
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
 from beanie import Document, Link
+from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
 from pydantic import BaseModel, ValidationError
@@ -28,6 +29,8 @@ from regesta.schemas.validator import BodyValidator
 T = TypeVar("T", bound=Document)
 
 
+# What Beanie and BSON raise over a value that cannot be encoded; the first for a decimal of too many digits.
+UNENCODABLE = (ArithmeticError, AttributeError, TypeError, ValueError)
 STORED_ONLY = frozenset({"_id", "_class_id", "revision_id"})
 
 
@@ -176,9 +179,19 @@ class Codec(Generic[T]):
         """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
         try:
             return self._encode(document)
-        except (ValueError, TypeError, AttributeError) as error:
-            issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
-            raise Invalid.of([issue]) from error
+        except UNENCODABLE as error:
+            wires = [self.wire_names.get(name, name) for name in self._not_encodable(document)]
+            locations: list[Location] = [("body", wire) for wire in wires] or [("body",)]
+            issues = [Issue(loc, "holds a value that cannot be stored", "not_storable") for loc in locations]
+            raise Invalid.of(issues) from error
+
+    def _not_encodable(self, document: T) -> Iterator[str]:
+        encode = Encoder(custom_encoders=document.get_settings().bson_encoders, to_db=True).encode
+        for name, value in document:
+            try:
+                encode(value)
+            except UNENCODABLE:
+                yield name
 
     @cached_property
     def _encode(self) -> Callable[[Any], dict[str, Any]]:
