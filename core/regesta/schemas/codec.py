@@ -176,7 +176,7 @@ class Codec(Generic[T]):
     # document <-> stored
 
     def to_stored(self, document: T) -> dict[str, Any]:
-        """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
+        """What Beanie would write for it. Raises Invalid where Beanie cannot encode a value."""
         try:
             return self._encode(document)
         except UNENCODABLE as error:
@@ -206,15 +206,19 @@ class Codec(Generic[T]):
 
     def from_stored(self, raw: Mapping[str, Any]) -> T:
         """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
-        for candidate in (_readable(raw, datetime.UTC), _readable(raw, None)):
+        return next(self._instances(raw))
+
+    def _instances(self, raw: Mapping[str, Any]) -> Iterator[T]:
+        """The ways to see it, best first: with datetimes in UTC, without a zone as Beanie reads them, not validated."""
+        for zone in (datetime.UTC, None):
             try:
-                return parse_obj(self.document, candidate)  # type: ignore[return-value]
-            except ValidationError:
+                document: T = parse_obj(self.document, _readable(raw, zone))  # type: ignore[assignment]
+            except Exception:  # noqa: BLE001, S112 - validators of the user's own may raise anything
                 continue
+            yield document
         names = {found.stored: found.name for found in self.shape.fields.values()}
         known = {names[key]: value for key, value in raw.items() if key in names}
-        document: T = self.document.model_construct(**known)
-        return document
+        yield self.document.model_construct(**known)
 
     # stored -> wire
 
@@ -248,31 +252,34 @@ class Codec(Generic[T]):
         return self._visible(raw) if view is View.VISIBLE else self._whole(raw)
 
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
-        document = self.from_stored(raw)
         if self.resource.schemas.read and view is View.VISIBLE:
+            document = self.from_stored(raw)
             try:
                 read: BaseModel = self.resource.schemas.read.model_validate(document, from_attributes=True)
             except ValidationError:  # somebody else wrote what the model of the answer does not know
                 return self._projected(raw, view)
             return read.model_dump(mode="json", by_alias=True, fallback=as_json)
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
-        try:
-            dumped = document.model_dump(
-                mode="json",
-                by_alias=True,
-                exclude=self._unshown | hidden,
-                exclude_computed_fields=view is View.WHOLE,
-                fallback=as_json,
-                warnings=False,
-            )
-        except (ValueError, TypeError, AttributeError):
-            return self._projected(raw, view)
-        links = {
-            self.wire_names[name]: _link_ids(getattr(document, name, None))
-            for name in self._links
-            if name not in hidden
-        }
-        return {"id": document.id, **dumped, **links}
+        for attempt, document in enumerate(self._instances(raw)):
+            try:
+                dumped = document.model_dump(
+                    mode="json",
+                    by_alias=True,
+                    exclude=self._unshown | hidden,
+                    exclude_computed_fields=view is View.WHOLE,
+                    fallback=as_json,
+                    warnings=False,
+                )
+            except Exception:  # noqa: BLE001, S112 - computed fields of the user's own may raise anything
+                continue
+            links = {
+                self.wire_names[name]: _link_ids(getattr(document, name, None))
+                for name in self._links
+                if name not in hidden
+            }
+            shown = _zoned(dumped, self._projected(raw, view)) if attempt else dumped
+            return {"id": document.id, **shown, **links}
+        return self._projected(raw, view)
 
 
 def _has_encoders(document: type[Document]) -> bool:
@@ -288,6 +295,17 @@ def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     if isinstance(value, dict):
         return {key: _readable(item, zone) for key, item in value.items()}
     return [_readable(item, zone) for item in value] if isinstance(value, list) else value
+
+
+def _zoned(shown: Any, stored: Any) -> Any:
+    """With datetimes in UTC that were dumped without a zone, though the model takes them with one."""
+    if isinstance(stored, datetime.datetime):
+        return f"{shown}Z" if shown == _readable(stored, None).isoformat() else shown
+    if isinstance(stored, dict) and isinstance(shown, dict):
+        return {key: _zoned(value, stored.get(key)) for key, value in shown.items()}
+    if isinstance(stored, list) and isinstance(shown, list) and len(stored) == len(shown):
+        return list(map(_zoned, shown, stored))
+    return shown
 
 
 def _link_ids(value: Any) -> Any:
