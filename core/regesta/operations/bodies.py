@@ -83,7 +83,7 @@ class Bodies(Generic[T]):
             sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
             gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
             if self._patch:
-                return codec.with_values(document, self._patch.read(dumps(sent)), gone)
+                return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
             return codec.assembled(document, sent, gone, stored.raw)
 
         return edit
