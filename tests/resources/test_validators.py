@@ -1,7 +1,7 @@
 """Validators of the document's own, in every mode, run on every way in."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
 import httpx
@@ -162,6 +162,7 @@ class Refusing(Document):
     other: str = "o"
     plain: int = 0
     secret: Annotated[str | None, Secret] = None
+    when: date | str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +214,8 @@ async def test_a_before_validator_may_ask_for_the_default(any_database: Any) -> 
 
 async def test_a_before_validator_of_the_whole_sees_what_stays(any_database: Any) -> None:
     async with served(any_database, Refusing) as client:
-        document = await created(client, "/refusings", {"other": " o ", "secret": "needed"})
+        document = await created(client, "/refusings", {"other": " o ", "secret": "needed", "when": "2024-01-01"})
+        assert isinstance((await collection_of(Refusing).find_one({}))["when"], datetime)
         assert document["other"] == "o"
         url = f"/refusings/{document['id']}"
         assert pointers(await client.put(url, json={"plain": 1})) == {""}

@@ -2,6 +2,7 @@
 
 import enum
 import json
+from collections import Counter, OrderedDict, deque
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -166,6 +167,9 @@ TAKEN: list[tuple[Any, str, Any]] = [
     (frozenset[UUID], "[]", frozenset()),
     (tuple[date, set[Level]], '["2024-01-01", [1]]', (date(2024, 1, 1), {Level.LOW})),
     (tuple[Inner, ...], '[{"number": 1}]', (Inner(number=1),)),
+    (deque[date], '["2024-01-01"]', deque([date(2024, 1, 1)])),
+    (OrderedDict[int, date], '{"1": "2024-01-01"}', OrderedDict({1: date(2024, 1, 1)})),
+    (Counter[str], '{"a": 1}', Counter("a")),
     (dict[timedelta, set[int]], '{"PT1H": [1]}', {timedelta(hours=1): {1}}),
     (Level, "1", Level.LOW),
     (Ratio, "1", Ratio.WHOLE),

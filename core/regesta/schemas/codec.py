@@ -146,7 +146,7 @@ class Codec(Generic[T]):
                 whole[self.input_names.get(name, wire)] = value
         whole |= tree
         with validation():
-            filled = self._validator.filled(whole)
+            filled = self._validator.filled(orjson.dumps(whole))
         sent = {
             name: value for name, value in filled.items() if name in tree or name not in whole or value != whole[name]
         }

@@ -7,8 +7,10 @@ here goes around them:
   strict still takes a string for a datetime) and needs an initialised database. Here the instance is
   constructed from the validated fields.
 - Beanie's `fill_back_refs` looks into an initialised database. It is left out; back links are no input.
-- "Before" validators look at what clients send. Values of a document that is there have been through them, and
-  may be of types that they do not expect. So they run in JSON mode only.
+- "Before" validators of the whole want a whole body, also where a part is sent, and make Python values of it.
+  They run before, by themselves.
+- "Before" validators of a field look at what clients send. Values of a document that is there have been through
+  them, and may be of types that they do not expect. So they run in JSON mode only.
 - `Link` wants a collection name from the client. Here a link is sent as the id of what it points to.
 """
 
@@ -43,6 +45,8 @@ class BodyValidator(Generic[T]):
 
     def validate(self, body: bytes) -> T:
         """A document from a body. Raises pydantic.ValidationError."""
+        if self.fills:
+            body = orjson.dumps(self.filled(body), default=str)
         validator = self._plan.compiled.for_body(body)
         document: T = validator.validate_json(body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False)
         return document
@@ -50,11 +54,11 @@ class BodyValidator(Generic[T]):
     @cached_property
     def fills(self) -> bool:
         """Whether the document has "before" validators of the whole, which may change and add fields."""
-        return bool(self._partial_plan.before)
+        return bool(self._plan.before)
 
-    def filled(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+    def filled(self, body: bytes) -> dict[str, Any]:
         """What "before" validators of the whole make of a whole body. Raises pydantic.ValidationError."""
-        found: dict[str, Any] = self._partial_plan.filling.validate_json(orjson.dumps(dict(tree)))
+        found: dict[str, Any] = self._plan.filling.validate_json(body)
         return found
 
     def validate_some(
@@ -106,7 +110,7 @@ class _Plan:
 
     @cached_property
     def filling(self) -> SchemaValidator:
-        """The "before" validators of the whole that were taken out of the schema of a part."""
+        """The "before" validators of the whole, which were taken out of the schema."""
         schema: CoreSchema = core_schema.dict_schema()
         for found in reversed(self.before):
             schema = typing.cast("CoreSchema", {**found, "schema": schema})
@@ -124,8 +128,10 @@ class _Plan:
             if self._partial:
                 return fields
             return core_schema.no_info_after_validator_function(self._construct, fields)
+        if schema["type"] == "function-before":
+            self.before.append(schema)
+            return self._rebuild(schema["schema"], handler)
         if self._partial and "schema" in schema:
-            self._note(schema)
             return self._rebuild(schema["schema"], handler)
         if "schema" not in schema:
             raise DeclarationError(f"{self.document.__name__}: a {schema['type']} schema cannot take bodies")
@@ -138,18 +144,11 @@ class _Plan:
             fields = {name: self._field(name, found, handler) for name, found in schema["fields"].items()}
             del fields["revision_id"]
             return typing.cast("CoreSchema", {**schema, "fields": fields})
-        inner = self._fields(schema["schema"], handler)
-        if getattr(schema.get("function", {}).get("function"), "__name__", "") == "fill_back_refs":
-            return inner
-        if self._partial:
-            self._note(schema)
-            return inner
-        return typing.cast("CoreSchema", {**schema, "schema": inner})
-
-    def _note(self, schema: Mapping[str, Any]) -> None:
-        """Remember a "before" validator of the whole; a part of a body goes without it."""
         if schema["type"] == "function-before":
-            self.before.append(schema)
+            if getattr(schema["function"]["function"], "__name__", "") != "fill_back_refs":
+                self.before.append(schema)
+            return self._fields(schema["schema"], handler)
+        return typing.cast("CoreSchema", {**schema, "schema": self._fields(schema["schema"], handler)})
 
     def _field(self, name: str, found: Mapping[str, Any], handler: GetCoreSchemaHandler) -> dict[str, Any]:
         info = self.document.model_fields[name]
