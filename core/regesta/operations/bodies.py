@@ -47,13 +47,12 @@ class Bodies(Generic[T]):
 
     def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
         """A function that makes a new document of the body each time. It raises Invalid."""
-        model = self._create
-        if model is None:
-            return lambda: self._codec.from_body(body, self._codec.check_fields(tree))
 
         def build() -> T:
-            sent = model.read(dumps(tree))
-            return self._codec.from_values(sent)
+            if self._create:
+                return self._codec.from_values(self._create.read(dumps(tree)))
+            self._codec.check_fields(tree)
+            return self._codec.from_body(body)
 
         return build
 
@@ -66,7 +65,7 @@ class Bodies(Generic[T]):
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
             if self._replace:
                 return codec.with_values(document, self._replace.read(dumps(tree)), reset)
-            return codec.assembled(document, codec.check_fields(tree), reset)
+            return codec.assembled(document, codec.check_fields(tree), reset, stored.raw)
 
         return edit
 
@@ -86,8 +85,8 @@ class Bodies(Generic[T]):
             sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
             gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
             if self._patch:
-                return codec.with_values(document, self._patch.read(dumps(sent)), gone)
-            return codec.assembled(document, sent, gone)
+                return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
+            return codec.assembled(document, sent, gone, stored.raw)
 
         return edit
 
