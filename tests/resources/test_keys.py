@@ -1,5 +1,6 @@
 """Keys in the path: ids and natural keys of every kind."""
 
+from enum import IntEnum
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -67,6 +68,19 @@ class ByNumber(Document):
 
     class Settings:
         name = "by_number"
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class ByLevel(Document):
+    id: Level  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_level"
 
 
 async def lives(client: Client, answer: httpx.Response, n: int = 7) -> None:
@@ -193,6 +207,15 @@ async def test_a_number_is_a_natural_key(any_database: Any) -> None:
         answer = await client.post("/by_numbers", json={"number": 2**53 + 1})
         assert answer.headers["location"] == f"/by_numbers/{2**53 + 1}"
         assert (await client.get("/by_numbers/01")).status_code == 422
+        await lives(client, answer)
+
+
+async def test_a_number_with_a_name_is_a_key(any_database: Any) -> None:
+    """To look for an IntEnum in a range of 2**64 integers would take until the end of time."""
+    async with served(any_database, ByLevel) as client:
+        answer = await client.post("/by_levels", json={"id": 2})
+        assert answer.headers["location"] == "/by_levels/2"
+        assert (await client.get("/by_levels/3")).status_code == 422
         await lives(client, answer)
 
 

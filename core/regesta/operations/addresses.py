@@ -9,12 +9,12 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic import TypeAdapter, ValidationError
 
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
+from regesta.int64 import is_int64
 from regesta.operations.inheritance import class_filter
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
 
-INT64 = range(-(2**63), 2**63)
 # No segment of a path, or one that clients and proxies resolve away (RFC 3986, 5.2.4).
 UNREACHABLE = frozenset({"", ".", ".."})
 
@@ -120,7 +120,7 @@ def _key_parser(resource: Resource[Any]) -> Callable[[str], Any]:
             value = adapter.validate_strings(text, strict=True)
         except (ValidationError, ValueError):
             value = None
-        if value is None or key_text(value) != text or (isinstance(value, int) and value not in INT64):
+        if value is None or key_text(value) != text or (isinstance(value, int) and not is_int64(value)):
             raise Invalid.of(
                 [Issue(("path", resource.singular), f"{text[:100]!r} is no key of {resource.name}", "key")]
             )
