@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from beanie import Document, DocumentWithSoftDelete
 
+from regesta.annotations import compounds
 from regesta.declarations import (
     ALL_OPERATIONS,
     COLLECTIVE,
@@ -208,6 +209,7 @@ class Resource(Generic[T]):
         known = self.document.model_fields
         if self.key not in known:
             raise DeclarationError(f"{self._said()}: the key {self.key!r} is no field of {self.document.__name__}")
+        self._check_key()
         if self.parent and self.parent.field not in known:
             raise DeclarationError(
                 f"{self._said()}: the parent field {self.parent.field!r} is no field of {self.document.__name__}"
@@ -233,6 +235,18 @@ class Resource(Generic[T]):
             for operation in NEGOTIATED.keys() & mapping.keys():
                 hosts = " and ".join(NEGOTIATED[operation])
                 raise DeclarationError(f"{self._said()}: {operation} is asked for on the route of {hosts}: name that")
+
+    def _check_key(self) -> None:
+        if self.key in self.hidden:
+            raise DeclarationError(
+                f"{self._said()}: the key {self.key!r} is hidden from clients, and would stand in every path: "
+                "take another field"
+            )
+        for kind in compounds(self.document.model_fields[self.key].annotation):
+            raise DeclarationError(
+                f"{self._said()}: the key {self.key!r} cannot stand in a path, as {kind!r}: "
+                "take a field of text, a number, a date, a UUID or an ObjectId"
+            )
 
     def _check_counter(self, above: Parent) -> None:
         document = above.resource.document

@@ -35,15 +35,16 @@ class Bodies(Generic[T]):
 
     def with_key(self, tree: Mapping[str, Any], text: str) -> dict[str, Any]:
         """The body with the path's key, where it has none. Raises Invalid where it has another."""
-        name = self._codec.wire_names[self._codec.resource.key]
-        if name not in self._codec.inputs:
+        name = self._codec.input_names.get(self._codec.resource.key)
+        if name is None:
             return dict(tree)
-        key: Any = text
-        if isinstance(self._addresses.key_value(text), int):
-            key = int(text)
-        if name in tree and tree[name] != key:
+        self._addresses.key_value(text)
+        keys = self._addresses.keys
+        if name not in tree:
+            return {name: keys.json(text), **tree}
+        if tree[name] != text and keys.sent(dumps(tree[name])) != text:
             raise Invalid.of([Issue(("body", name), f"is not {text!r}, the key in the path", "immutable")])
-        return {name: key, **tree}
+        return dict(tree)
 
     def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
         """A function that makes a new document of the body each time. It raises Invalid."""

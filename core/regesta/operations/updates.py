@@ -52,7 +52,7 @@ class Updates(Creates[T]):
             if otherwise is None:
                 raise self.addresses.not_found(keys[-1])
             condition.check(None)
-            return await self._create(unit, caller, keys[:-1], otherwise)
+            return await self._create(unit, caller, keys[:-1], otherwise, keys[-1])
         condition.check(etag_of(raw))
         return await self._edited(unit, caller, raw, edit, events=events, unlocked=unlocked)
 
