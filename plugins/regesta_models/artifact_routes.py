@@ -200,7 +200,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         caller: Annotated[Caller, asking("get_artifact")],
     ) -> Response:
         no_parameters(request)
-        return _download(request, await artifacts.open(caller, (model, version), path))
+        return await _download(request, await artifacts.open(caller, (model, version), path))
 
     router.add_api_route(ONE, get_artifact, methods=["HEAD"], operation_id="get_artifact_head", include_in_schema=False)
 
@@ -259,7 +259,7 @@ async def _received(request: Request) -> AsyncGenerator[bytes]:
                 yield piece
 
 
-def _download(request: Request, opened: Opened) -> Response:
+async def _download(request: Request, opened: Opened) -> Response:
     sha256, size = opened.blob.sha256, opened.blob.size
     name = quote(opened.artifact.path.rpartition("/")[2], safe="")
     headers = {
@@ -276,6 +276,7 @@ def _download(request: Request, opened: Opened) -> Response:
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     pieces = opened.read(part)
+    begun = await opened.begin(pieces)
     return Streamed(
-        pieces, pieces.aclose, BYTES, headers, status=200 if part is None else 206, length=len(part or range(size))
+        begun, pieces.aclose, BYTES, headers, status=200 if part is None else 206, length=len(part or range(size))
     )

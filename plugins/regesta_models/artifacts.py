@@ -4,6 +4,7 @@ An upload keeps its bytes first (`blobs.py`), where nothing names them, and adds
 version like any other: with hooks and audit, in one transaction. So whatever ends it halfway, nothing half is visible.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from regesta_models.settings import ArtifactSettings
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An artifact whose bytes are kept here."""
+    """An artifact whose bytes are kept here, as their record says."""
 
     artifact: Artifact
     blob: Blob
@@ -29,6 +30,18 @@ class Opened:
     def read(self, part: range | None = None) -> AsyncGenerator[bytes]:
         """The bytes, or a part of them, piece by piece. Raises LookupError where they are gone meanwhile."""
         return self._blobs.read(self.blob, range(self.blob.size) if part is None else part)
+
+    async def begin(self, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """All that `read` yields, once its first piece is there. Raises NotFound where it is lost, Unavailable."""
+        try:
+            async with asyncio.timeout(STEP):
+                first = await anext(pieces, b"")
+        except LookupError as error:
+            what = f"the bytes of {self.artifact.path!r} are lost"
+            raise NotFound(f"{what}: an upload of the same file brings them back", code="BYTES_NOT_KEPT") from error
+        except TimeoutError as error:
+            raise Unavailable("the bytes did not come in time") from error
+        return _joined(first, pieces)
 
 
 class Artifacts:
@@ -125,6 +138,13 @@ class Artifacts:
         """The digests of those artifacts whose bytes are kept here."""
         async with bounded(STEP):
             return await self.blobs.kept(version.workspace, [file.sha256 for file in version.artifacts])
+
+
+async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    if first:
+        yield first
+    async for piece in others:
+        yield piece
 
 
 async def mark_contents(changes: Sequence[Change[Any]], session: Any) -> None:

@@ -87,6 +87,13 @@ class Blobs:
         found = self.records.find(wanted, {"sha256": 1}, session=session)
         return frozenset([record["sha256"] async for record in found])
 
+    async def has_bytes(self, workspace: str, sha256: str) -> bool:
+        """Whether the bytes of this content are there, as well as their record. Raises Unavailable."""
+        async with bounded(STEP):
+            wanted = {"workspace": workspace, "sha256": sha256, "store": {"$in": await self._reachable()}}
+            records = [record async for record in self.records.find(wanted)]
+            return any([await self._is_whole(record) for record in records])
+
     async def touch(self, workspace: str, contents: Iterable[str]) -> None:
         """Keep these for another hour, though nothing names them yet."""
         await self.records.update_many(
@@ -144,9 +151,11 @@ class Blobs:
             while True:
                 now = {"touched_at": _now()}
                 other = await self.records.find_one_and_update(same, {"$set": now})
-                if other is not None:
+                if other is not None and await self._is_whole(other):
                     await self._abandon(vault, name)
                     return Blob(other["_id"], other["store"], sha256, size)
+                if other is not None:
+                    await self._displace(other)
                 # Two at once are told apart by the unique index; the memory store, which has none of changes, by luck.
                 with suppress(DuplicateKeyError):
                     done = await self.records.find_one_and_update(
@@ -155,6 +164,19 @@ class Blobs:
                     if done is None:
                         raise _lost()
                     return Blob(name, vault.kind, sha256, size)
+
+    async def _is_whole(self, record: Mapping[str, Any]) -> bool:
+        """Whether the bytes are where the record says: a place may be set anew, and files get lost."""
+        return bool(await self._vault(record["store"]).size(record["_id"]) == record["size"])
+
+    async def _displace(self, record: Mapping[str, Any]) -> None:
+        """Take a record whose bytes are lost out of reach, and leave it to be swept.
+
+        What takes its place is a candidate: a sweep finds the entries that named this one.
+        """
+        logger.warning("the bytes of %s are lost: what was just sent takes their place", record["_id"])
+        lost = {"$set": {"swept": True, "candidate": True}, "$unset": {"sha256": ""}}
+        await self.records.update_one({"_id": record["_id"], "sha256": record["sha256"]}, lost)
 
     async def _abandon(self, vault: Vault, name: ObjectId) -> None:
         try:

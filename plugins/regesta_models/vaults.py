@@ -47,6 +47,9 @@ class Vault(Protocol):
     def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
         """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
 
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
+
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""
 
@@ -91,6 +94,11 @@ class GridVault:
             await found.close()
         if expected <= last:
             raise LookupError(f"piece {expected} of {name} is missing")
+
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
+        found = await self.files.find_one({"_id": name}, {"length": 1})
+        return None if found is None else int(found["length"])
 
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""
@@ -164,6 +172,13 @@ class FolderVault:
                 left -= len(data)
         finally:
             await asyncio.to_thread(file.close)
+
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
+        try:
+            return int(await asyncio.to_thread(self._files.size, self._path(name)))
+        except FileNotFoundError:
+            return None
 
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""

@@ -1,0 +1,104 @@
+"""Where the bytes of artifacts are: a place that is set anew, that lost files, that is out of reach."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.models.application import Service, serve
+from tests.models.test_bundles import export, read
+from tests.models.test_sweeps import swept
+
+from regesta_models.sweeps import Swept
+
+CONTENT = b"weights of a small model"
+
+pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is set."""
+    return set_to(tmp_path / "kept", monkeypatch)
+
+
+def set_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REGESTA_MODELS_ARTIFACTS", f"file://{folder}")
+    return folder
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
+
+
+async def uploaded(service: Service, model: str = "resnet") -> str:
+    """The path of a file that was taken."""
+    path = f"{await service.pending(model)}/w.bin"
+    assert (await service.client.put(path, content=CONTENT)).status_code == 201
+    return path
+
+
+async def test_a_place_that_was_set_anew_takes_the_same_bytes_again(
+    any_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to(tmp_path / "old", monkeypatch)
+    async with serve(any_database) as service:
+        old = await uploaded(service)
+    set_to(tmp_path / "new", monkeypatch)
+    async with serve(any_database) as service:
+        new = await uploaded(service, "vit")
+        await service.ready(new.rpartition("/")[0])
+        for path in (old, new):
+            got = await service.client.get(path)
+            assert (got.status_code, got.content) == (200, CONTENT)
+        # The record of what is lost goes, and the bytes that took its place stay: versions name them.
+        assert await swept(service) == Swept(1, len(CONTENT))
+        assert await swept(service) == Swept()
+        assert (await service.client.get(old)).content == CONTENT
+    assert len(files_in(tmp_path / "new")) == 1
+
+
+@pytest.mark.parametrize("left", [None, b"", b"weights"])
+async def test_an_upload_of_what_was_lost_brings_it_back(
+    folder: Path, left: bytes | None, any_service: Service
+) -> None:
+    path = await uploaded(any_service)
+    for file in files_in(folder):
+        file.unlink() if left is None else file.write_bytes(left)
+    again = await uploaded(any_service)
+    for one in (path, again):
+        assert (await any_service.client.get(one)).content == CONTENT
+
+
+async def test_lost_chunks_of_gridfs_are_brought_back_with_their_file(service: Service) -> None:
+    path = await uploaded(service)
+    for name in ("artifacts.files", "artifacts.chunks"):
+        await service.database[name].delete_many({})
+    answer = await service.client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "BYTES_NOT_KEPT")
+    await uploaded(service)
+    assert (await service.client.get(path)).content == CONTENT
+
+
+async def test_bytes_that_are_lost_are_not_found(folder: Path, any_service: Service) -> None:
+    path = await uploaded(any_service)
+    for file in files_in(folder):
+        file.unlink()
+    for headers in ({}, {"Range": "bytes=3-5"}):
+        answer = await any_service.client.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (404, "BYTES_NOT_KEPT")
+        assert "are lost" in answer.json()["detail"]
+    assert (await any_service.client.head(path)).status_code == 404
+
+
+async def test_an_import_brings_back_what_was_lost(folder: Path, service: Service, tmp_path: Path) -> None:
+    path = await uploaded(service)
+    await service.ready(path.rpartition("/")[0])
+    await export(service, tmp_path / "resnet.tar")
+    await read(service, tmp_path / "resnet.tar")
+    for file in files_in(folder):
+        file.unlink()
+    # The versions go, their bytes are not swept yet.
+    elsewhere = {"X-Regesta-Workspace": "elsewhere"}
+    await service.client.delete("/models/resnet?cascade=true", headers=elsewhere)
+    await read(service, tmp_path / "resnet.tar")
+    assert (await service.client.get(path, headers=elsewhere)).content == CONTENT
