@@ -97,7 +97,7 @@ class KeptArtifact(Artifact):
 class ListedArtifact(Artifact):
     """One file of a version, and whether its bytes can be had here."""
 
-    kept: bool = Field(description="Whether the bytes are kept here; else only the version's source has them.")
+    kept: bool = Field(description="Whether the bytes can be had here; else only where they came from.")
 
 
 class ArtifactList(BaseModel):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regesta import Caller, Change, Conflict, NotFound, Precondition, Registry, Stored, Unavailable, Unit
+from regesta.errors import ConfigurationError
 from regesta.operations import NO_CONDITION, bounded
 from regesta.store import collection_of
 from regesta_models import blobs
@@ -128,7 +129,10 @@ class Artifacts:
         entry = _entry(version, path)
         kept = self.blobs
         async with bounded(STEP):
-            blob = await kept.find(version.workspace, entry.sha256)
+            try:
+                blob = await kept.find(version.workspace, entry.sha256)
+            except ConfigurationError as error:
+                raise Unavailable(f"the bytes of {path!r} are kept where this service is not set to look") from error
         if blob is None:
             where = f"the version's source is {version.source}" if version.source else "the version names no source"
             raise NotFound(f"the bytes of {path!r} are not kept here: {where}", code="BYTES_NOT_KEPT")

@@ -23,7 +23,7 @@ from regesta.errors import ConfigurationError, Invalid, Issue, TooLarge, Unavail
 from regesta.http import surely
 from regesta.operations import bounded
 from regesta.store import Atomicity, atomicity_of
-from regesta_models.settings import ArtifactSettings
+from regesta_models.settings import ARTIFACTS, ArtifactSettings
 from regesta_models.vaults import FolderVault, GridVault, Vault, Writer
 
 logger = logging.getLogger("regesta.models")
@@ -75,11 +75,15 @@ class Blobs:
             raise
 
     async def find(self, workspace: str, sha256: str, session: Any = None) -> Blob | None:
-        """The bytes of this content, where they are kept."""
-        found = await self.records.find_one(
-            {"workspace": workspace, "sha256": sha256, "store": {"$in": await self._reachable()}}, session=session
-        )
-        return None if found is None else Blob(found["_id"], found["store"], sha256, found["size"])
+        """The bytes of this content, None where none are kept. Raises ConfigurationError where they are out of reach."""
+        # One for each store.
+        found = self.records.find({"workspace": workspace, "sha256": sha256}, session=session)
+        blobs = [Blob(record["_id"], record["store"], sha256, record["size"]) async for record in found]
+        reachable = await self._reachable()
+        here = next((blob for blob in blobs if blob.store in reachable), None)
+        if blobs and here is None:
+            raise _elsewhere()
+        return here
 
     async def kept(self, workspace: str, contents: Iterable[str], session: Any = None) -> frozenset[str]:
         """Which of these contents are kept."""
@@ -205,7 +209,7 @@ class Blobs:
         if kind == self._grid.kind:
             return self._grid
         if self._outside is None or self._outside.kind != kind:
-            raise ConfigurationError("these artifacts are outside of the database, and nothing says where")
+            raise _elsewhere()
         return self._outside
 
     async def _prepare(self) -> None:
@@ -269,6 +273,11 @@ def _check(sha256: str, expected: Mapping[str, str]) -> None:
         error = Invalid.of(issues, f"the body has the SHA-256 {sha256}")
         error.code = "DIGEST_MISMATCH"
         raise error
+
+
+def _elsewhere() -> ConfigurationError:
+    where = f"the setting {ARTIFACTS} must be the service's"
+    return ConfigurationError(f"these artifacts are outside of the database, and nothing says where: {where}")
 
 
 def _lost() -> Unavailable:

@@ -8,9 +8,11 @@ from tests.models.application import Service, serve
 from tests.models.test_bundles import export, read
 from tests.models.test_sweeps import swept
 
+from regesta import ConfigurationError
 from regesta_models.sweeps import Swept
 
 CONTENT = b"weights of a small model"
+ELSEWHERE = {"X-Regesta-Workspace": "elsewhere"}
 
 pytest.importorskip("fsspec")
 
@@ -98,7 +100,41 @@ async def test_an_import_brings_back_what_was_lost(folder: Path, service: Servic
     for file in files_in(folder):
         file.unlink()
     # The versions go, their bytes are not swept yet.
-    elsewhere = {"X-Regesta-Workspace": "elsewhere"}
-    await service.client.delete("/models/resnet?cascade=true", headers=elsewhere)
+    await service.client.delete("/models/resnet?cascade=true", headers=ELSEWHERE)
     await read(service, tmp_path / "resnet.tar")
-    assert (await service.client.get(path, headers=elsewhere)).content == CONTENT
+    assert (await service.client.get(path, headers=ELSEWHERE)).content == CONTENT
+
+
+async def test_what_is_kept_out_of_reach_is_not_taken_for_missing(
+    any_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to(tmp_path / "kept", monkeypatch)
+    async with serve(any_database) as service:
+        path = await uploaded(service)
+        await service.ready(path.rpartition("/")[0])
+    monkeypatch.delenv("REGESTA_MODELS_ARTIFACTS")
+    async with serve(any_database) as service:
+        answer = await service.client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+        assert "not set to look" in answer.json()["detail"]
+        with pytest.raises(ConfigurationError, match="nothing says where: the setting REGESTA_MODELS_ARTIFACTS"):
+            await export(service, tmp_path / "resnet.tar")
+        assert [file.parent.parent.name for file in files_in(tmp_path)] == ["kept"]
+
+
+async def test_a_registry_without_the_setting_keeps_the_same_bytes_itself(
+    database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to(tmp_path / "kept", monkeypatch)
+    async with serve(database) as service:
+        path = await uploaded(service)
+        await service.ready(path.rpartition("/")[0])
+        await export(service, tmp_path / "resnet.tar")
+        await read(service, tmp_path / "resnet.tar")
+        await service.client.delete("/models/resnet?cascade=true", headers=ELSEWHERE)
+    monkeypatch.delenv("REGESTA_MODELS_ARTIFACTS")
+    async with serve(database) as service:
+        await read(service, tmp_path / "resnet.tar")
+        assert (await service.client.get(path, headers=ELSEWHERE)).content == CONTENT
+        await uploaded(service)
+        assert (await service.client.get(path)).content == CONTENT
