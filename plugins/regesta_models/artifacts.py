@@ -58,6 +58,11 @@ class Artifacts:
         """The bytes in the database that the documents are bound to."""
         return Blobs(self._versions.collection.database, self.settings, self._outside)
 
+    async def prepare(self) -> None:
+        """Make the place ready that is set. Raises ConfigurationError where it can take no files."""
+        if self._outside is not None:
+            await self._outside.prepare()
+
     async def version(self, caller: Caller, keys: Sequence[str]) -> Version:
         """A version. Raises NotFound, Invalid, Unavailable."""
         found: Stored[Version] = await self._versions.get(caller, keys)

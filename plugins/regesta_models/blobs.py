@@ -75,7 +75,7 @@ class Blobs:
             raise
 
     async def find(self, workspace: str, sha256: str, session: Any = None) -> Blob | None:
-        """The bytes of this content, None where none are kept. Raises ConfigurationError where they are out of reach."""
+        """The bytes of this content, None where none are kept. Raises ConfigurationError if they are out of reach."""
         # One for each store.
         found = self.records.find({"workspace": workspace, "sha256": sha256}, session=session)
         blobs = [Blob(record["_id"], record["store"], sha256, record["size"]) async for record in found]

@@ -1,5 +1,6 @@
 """Where the bytes of artifacts are: a place that is set anew, that lost files, that is out of reach."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from tests.models.test_bundles import export, read
 from tests.models.test_sweeps import swept
 
 from regesta import ConfigurationError
+from regesta.service import Settings, create_app
+from regesta_models.blobs import vault_of
+from regesta_models.settings import ArtifactSettings
 from regesta_models.sweeps import Swept
 
 CONTENT = b"weights of a small model"
@@ -26,6 +30,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def set_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REGESTA_MODELS_ARTIFACTS", f"file://{folder}")
     return folder
+
+
+def put_in_the_way(path: Path) -> None:
+    path.write_text("a file where a folder is wanted")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -138,3 +146,49 @@ async def test_a_registry_without_the_setting_keeps_the_same_bytes_itself(
         assert (await service.client.get(path, headers=ELSEWHERE)).content == CONTENT
         await uploaded(service)
         assert (await service.client.get(path)).content == CONTENT
+
+
+async def test_a_folder_that_cannot_be_written_stops_start_up(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(store="memory://", plugins=("models",))
+    async with (app := create_app(settings)).router.lifespan_context(app):
+        assert folder.is_dir()  # noqa: ASYNC240
+    in_the_way = tmp_path / "file"
+    put_in_the_way(in_the_way)
+    set_to(in_the_way / "kept", monkeypatch)
+    with pytest.raises(ConfigurationError, match=f"{in_the_way}/kept cannot be written"):
+        async with (app := create_app(settings)).router.lifespan_context(app):
+            pass
+
+
+async def test_a_place_that_fails_is_unavailable_and_keeps_its_path_to_itself(
+    folder: Path, any_service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = await uploaded(any_service)
+    shutil.rmtree(folder)
+    put_in_the_way(folder)
+    answers = [
+        await any_service.client.get(path),
+        await any_service.client.put(path, content=b"new"),
+        await any_service.client.put(path, content=CONTENT),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+        assert str(folder) not in answer.text
+    assert str(folder) in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url", ["artifacts", "./artifacts", "file://artifacts", "file:artifacts", "file://~/artifacts"]
+)
+def test_a_relative_folder_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be an absolute folder"):
+        vault_of(ArtifactSettings(url))
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///srv/artifacts", "/srv/artifacts", "file:/srv/artifacts", "memory://artifacts"]
+)
+def test_other_places_are_taken(url: str) -> None:
+    assert vault_of(ArtifactSettings(url)) is not None
