@@ -1,8 +1,6 @@
 """The routes below `/models/{model}/versions/{version}/artifacts`."""
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Any
@@ -10,7 +8,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
-from starlette.requests import ClientDisconnect
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Unsupported, caller_of
 from regesta.errors import (
@@ -23,7 +20,6 @@ from regesta.errors import (
     UnsupportedMedia,
 )
 from regesta.http import (
-    STALLED,
     Streamed,
     byte_range,
     has_condition,
@@ -33,6 +29,7 @@ from regesta.http import (
     problem_answers,
     repr_digest,
     sent_digests,
+    whole_pieces,
 )
 from regesta.schemas import dumps
 from regesta_models.artifacts import Artifacts, Opened
@@ -171,7 +168,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
     ) -> Response:
         _check_upload(request, artifacts.settings.largest)
         expected, condition = sent_digests(request), precondition_of(request)
-        async with aclosing(_received(request)) as pieces:
+        async with aclosing(whole_pieces(request)) as pieces:
             entry, new = await artifacts.put(
                 caller, (model, version), path, pieces, expected=expected, condition=condition
             )
@@ -240,23 +237,6 @@ def _check_upload(request: Request, largest: int) -> None:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > len(str(largest)) or int(announced) > largest):
         raise TooLarge(f"an artifact may have at most {largest} bytes")
-
-
-async def _received(request: Request) -> AsyncGenerator[bytes]:
-    """The body. Raises Malformed where it is cut, or nothing comes for a minute."""
-    async with aclosing(request.stream()) as pieces:
-        while True:
-            try:
-                async with asyncio.timeout(STALLED):
-                    piece = await anext(pieces, None)
-            except TimeoutError:
-                raise Malformed(f"nothing came for {STALLED:.0f} seconds", code="INCOMPLETE_BODY") from None
-            except ClientDisconnect:
-                raise Malformed("the body ended before it was whole", code="INCOMPLETE_BODY") from None
-            if piece is None:
-                return
-            if piece:
-                yield piece
 
 
 async def _download(request: Request, opened: Opened) -> Response:
