@@ -1,12 +1,14 @@
 """What a client sent: fields of a query or of a JSON body, and what makes them wrong."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 from starlette.requests import Request
 
+from regesta.http import whole_pieces
 from regesta_mlflow.errors import JSON, Refusal, missing, wrong
 
 LARGEST_BODY = 8 * 1024 * 1024  # bytes
@@ -112,7 +114,7 @@ class Sent:
 
 
 async def sent_of(request: Request) -> Sent:
-    """The query of a GET, else the body. Raises Refusal."""
+    """The query of a GET, else the body. Raises Refusal, and Malformed for a body that is cut or stands still."""
     query: bytes = request.scope["query_string"]
     if request.method == "GET" and query:
         try:
@@ -130,10 +132,11 @@ async def _body(request: Request) -> bytes:
     if kind in _FOREIGN_FORMS:
         raise Refusal(f"Bad Request. Content-Type must be {JSON!r}, not {kind!r}")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise Refusal(f"The body has more than {LARGEST_BODY} bytes")
+    async with aclosing(whole_pieces(request)) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) > LARGEST_BODY:
+                raise Refusal(f"The body has more than {LARGEST_BODY} bytes")
     return bytes(body)
 
 

@@ -1,8 +1,6 @@
 """The routes below `/models/{model}/versions/{version}/artifacts`."""
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Any
@@ -10,7 +8,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
-from starlette.requests import ClientDisconnect
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Unsupported, caller_of
 from regesta.errors import (
@@ -23,7 +20,6 @@ from regesta.errors import (
     UnsupportedMedia,
 )
 from regesta.http import (
-    STALLED,
     Streamed,
     byte_range,
     has_condition,
@@ -33,6 +29,7 @@ from regesta.http import (
     problem_answers,
     repr_digest,
     sent_digests,
+    whole_pieces,
 )
 from regesta.schemas import dumps
 from regesta_models.artifacts import Artifacts, Opened
@@ -97,7 +94,7 @@ class KeptArtifact(Artifact):
 class ListedArtifact(Artifact):
     """One file of a version, and whether its bytes can be had here."""
 
-    kept: bool = Field(description="Whether the bytes are kept here; else only the version's source has them.")
+    kept: bool = Field(description="Whether the bytes can be had here; else only where they came from.")
 
 
 class ArtifactList(BaseModel):
@@ -178,7 +175,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
     ) -> Response:
         _check_upload(request, artifacts.settings.largest)
         expected, condition = sent_digests(request), precondition_of(request)
-        async with aclosing(_received(request)) as pieces:
+        async with aclosing(whole_pieces(request)) as pieces:
             entry, new = await artifacts.put(
                 caller, (model, version), path, pieces, expected=expected, condition=condition
             )
@@ -211,7 +208,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         caller: Annotated[Caller, asking("get_artifact")],
     ) -> Response:
         no_parameters(request)
-        return _download(request, await artifacts.open(caller, (model, version), path))
+        return await _download(request, await artifacts.open(caller, (model, version), path))
 
     router.add_api_route(ONE, get_artifact, methods=["HEAD"], operation_id="get_artifact_head", include_in_schema=False)
 
@@ -254,24 +251,7 @@ def _check_upload(request: Request, largest: int) -> None:
         raise TooLarge(f"an artifact may have at most {largest} bytes")
 
 
-async def _received(request: Request) -> AsyncGenerator[bytes]:
-    """The body. Raises Malformed where it is cut, or nothing comes for a minute."""
-    async with aclosing(request.stream()) as pieces:
-        while True:
-            try:
-                async with asyncio.timeout(STALLED):
-                    piece = await anext(pieces, None)
-            except TimeoutError:
-                raise Malformed(f"nothing came for {STALLED:.0f} seconds", code="INCOMPLETE_BODY") from None
-            except ClientDisconnect:
-                raise Malformed("the body ended before it was whole", code="INCOMPLETE_BODY") from None
-            if piece is None:
-                return
-            if piece:
-                yield piece
-
-
-def _download(request: Request, opened: Opened) -> Response:
+async def _download(request: Request, opened: Opened) -> Response:
     sha256, size = opened.blob.sha256, opened.blob.size
     name = quote(opened.artifact.path.rpartition("/")[2], safe="")
     headers = {
@@ -288,6 +268,7 @@ def _download(request: Request, opened: Opened) -> Response:
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     pieces = opened.read(part)
+    begun = await opened.begin(pieces)
     return Streamed(
-        pieces, pieces.aclose, BYTES, headers, status=200 if part is None else 206, length=len(part or range(size))
+        begun, pieces.aclose, BYTES, headers, status=200 if part is None else 206, length=len(part or range(size))
     )

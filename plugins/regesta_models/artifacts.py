@@ -4,11 +4,13 @@ An upload keeps its bytes first (`blobs.py`), where nothing names them, and adds
 version like any other: with hooks and audit, in one transaction. So whatever ends it halfway, nothing half is visible.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from regesta import Caller, Change, Conflict, NotFound, Precondition, Registry, Stored, Unavailable, Unit
+from regesta.errors import ConfigurationError
 from regesta.operations import NO_CONDITION, bounded
 from regesta.store import collection_of
 from regesta_models import blobs
@@ -20,7 +22,7 @@ from regesta_models.settings import ArtifactSettings
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An artifact whose bytes are kept here."""
+    """An artifact whose bytes are kept here, as their record says."""
 
     artifact: Artifact
     blob: Blob
@@ -29,6 +31,18 @@ class Opened:
     def read(self, part: range | None = None) -> AsyncGenerator[bytes]:
         """The bytes, or a part of them, piece by piece. Raises LookupError where they are gone meanwhile."""
         return self._blobs.read(self.blob, range(self.blob.size) if part is None else part)
+
+    async def begin(self, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """All that `read` yields, once its first piece is there. Raises NotFound where it is lost, Unavailable."""
+        try:
+            async with asyncio.timeout(STEP):
+                first = await anext(pieces, b"")
+        except LookupError as error:
+            what = f"the bytes of {self.artifact.path!r} are lost"
+            raise NotFound(f"{what}: an upload of the same file brings them back", code="BYTES_NOT_KEPT") from error
+        except TimeoutError as error:
+            raise Unavailable("the bytes did not come in time") from error
+        return _joined(first, pieces)
 
 
 class Artifacts:
@@ -43,6 +57,11 @@ class Artifacts:
     def blobs(self) -> Blobs:
         """The bytes in the database that the documents are bound to."""
         return Blobs(self._versions.collection.database, self.settings, self._outside)
+
+    async def prepare(self) -> None:
+        """Make the place ready that is set. Raises ConfigurationError where it can take no files."""
+        if self._outside is not None:
+            await self._outside.prepare()
 
     async def version(self, caller: Caller, keys: Sequence[str]) -> Version:
         """A version. Raises NotFound, Invalid, Unavailable."""
@@ -115,7 +134,10 @@ class Artifacts:
         entry = _entry(version, path)
         kept = self.blobs
         async with bounded(STEP):
-            blob = await kept.find(version.workspace, entry.sha256)
+            try:
+                blob = await kept.find(version.workspace, entry.sha256)
+            except ConfigurationError as error:
+                raise Unavailable(f"the bytes of {path!r} are kept where this service is not set to look") from error
         if blob is None:
             where = f"the version's source is {version.source}" if version.source else "the version names no source"
             raise NotFound(f"the bytes of {path!r} are not kept here: {where}", code="BYTES_NOT_KEPT")
@@ -125,6 +147,13 @@ class Artifacts:
         """The digests of those artifacts whose bytes are kept here."""
         async with bounded(STEP):
             return await self.blobs.kept(version.workspace, [file.sha256 for file in version.artifacts])
+
+
+async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    if first:
+        yield first
+    async for piece in others:
+        yield piece
 
 
 async def mark_contents(changes: Sequence[Change[Any]], session: Any) -> None:

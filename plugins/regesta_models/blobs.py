@@ -23,7 +23,7 @@ from regesta.errors import ConfigurationError, Invalid, Issue, TooLarge, Unavail
 from regesta.http import surely
 from regesta.operations import bounded
 from regesta.store import Atomicity, atomicity_of
-from regesta_models.settings import ArtifactSettings
+from regesta_models.settings import ARTIFACTS, ArtifactSettings
 from regesta_models.vaults import FolderVault, GridVault, Vault, Writer
 
 logger = logging.getLogger("regesta.models")
@@ -75,17 +75,28 @@ class Blobs:
             raise
 
     async def find(self, workspace: str, sha256: str, session: Any = None) -> Blob | None:
-        """The bytes of this content, where they are kept."""
-        found = await self.records.find_one(
-            {"workspace": workspace, "sha256": sha256, "store": {"$in": await self._reachable()}}, session=session
-        )
-        return None if found is None else Blob(found["_id"], found["store"], sha256, found["size"])
+        """The bytes of this content, None where none are kept. Raises ConfigurationError if they are out of reach."""
+        # One for each store.
+        found = self.records.find({"workspace": workspace, "sha256": sha256}, session=session)
+        blobs = [Blob(record["_id"], record["store"], sha256, record["size"]) async for record in found]
+        reachable = await self._reachable()
+        here = next((blob for blob in blobs if blob.store in reachable), None)
+        if blobs and here is None:
+            raise _elsewhere()
+        return here
 
     async def kept(self, workspace: str, contents: Iterable[str], session: Any = None) -> frozenset[str]:
         """Which of these contents are kept."""
         wanted = {"workspace": workspace, "sha256": {"$in": list(contents)}, "store": {"$in": await self._reachable()}}
         found = self.records.find(wanted, {"sha256": 1}, session=session)
         return frozenset([record["sha256"] async for record in found])
+
+    async def has_bytes(self, workspace: str, sha256: str) -> bool:
+        """Whether the bytes of this content are there, as well as their record. Raises Unavailable."""
+        async with bounded(STEP):
+            wanted = {"workspace": workspace, "sha256": sha256, "store": {"$in": await self._reachable()}}
+            records = [record async for record in self.records.find(wanted)]
+            return any([await self._is_whole(record) for record in records])
 
     async def touch(self, workspace: str, contents: Iterable[str]) -> None:
         """Keep these for another hour, though nothing names them yet."""
@@ -144,9 +155,11 @@ class Blobs:
             while True:
                 now = {"touched_at": _now()}
                 other = await self.records.find_one_and_update(same, {"$set": now})
-                if other is not None:
+                if other is not None and await self._is_whole(other):
                     await self._abandon(vault, name)
                     return Blob(other["_id"], other["store"], sha256, size)
+                if other is not None:
+                    await self._displace(other)
                 # Two at once are told apart by the unique index; the memory store, which has none of changes, by luck.
                 with suppress(DuplicateKeyError):
                     done = await self.records.find_one_and_update(
@@ -155,6 +168,19 @@ class Blobs:
                     if done is None:
                         raise _lost()
                     return Blob(name, vault.kind, sha256, size)
+
+    async def _is_whole(self, record: Mapping[str, Any]) -> bool:
+        """Whether the bytes are where the record says: a place may be set anew, and files get lost."""
+        return bool(await self._vault(record["store"]).size(record["_id"]) == record["size"])
+
+    async def _displace(self, record: Mapping[str, Any]) -> None:
+        """Take a record whose bytes are lost out of reach, and leave it to be swept.
+
+        What takes its place is a candidate: a sweep finds the entries that named this one.
+        """
+        logger.warning("the bytes of %s are lost: what was just sent takes their place", record["_id"])
+        lost = {"$set": {"swept": True, "candidate": True}, "$unset": {"sha256": ""}}
+        await self.records.update_one({"_id": record["_id"], "sha256": record["sha256"]}, lost)
 
     async def _abandon(self, vault: Vault, name: ObjectId) -> None:
         try:
@@ -183,7 +209,7 @@ class Blobs:
         if kind == self._grid.kind:
             return self._grid
         if self._outside is None or self._outside.kind != kind:
-            raise ConfigurationError("these artifacts are outside of the database, and nothing says where")
+            raise _elsewhere()
         return self._outside
 
     async def _prepare(self) -> None:
@@ -247,6 +273,11 @@ def _check(sha256: str, expected: Mapping[str, str]) -> None:
         error = Invalid.of(issues, f"the body has the SHA-256 {sha256}")
         error.code = "DIGEST_MISMATCH"
         raise error
+
+
+def _elsewhere() -> ConfigurationError:
+    where = f"the setting {ARTIFACTS} must be the service's"
+    return ConfigurationError(f"these artifacts are outside of the database, and nothing says where: {where}")
 
 
 def _lost() -> Unavailable:

@@ -85,7 +85,8 @@ class Exporter:
     async def export(self, reference: str, path: Path) -> Exported:
         """Write `NAME`, `NAME@alias` or `NAME/number` to a file, which is there only once it is whole.
 
-        Raises NotFound, Conflict for a version that is pending, ConfigurationError for bytes that are damaged.
+        Raises NotFound, Conflict for a version that is pending, ConfigurationError for bytes that are damaged,
+        or kept where nothing says.
         """
         model, versions = await self._chosen(reference)
         content = _Content()

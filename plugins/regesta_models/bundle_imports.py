@@ -94,11 +94,11 @@ class Importer:
                 raise BadBundle(f"the file {path!r} is none that version {entry.document['number']} tells of")
             if sha256 in contents:
                 continue
-            if await kept.find(self._workspace, sha256) is None:
+            if await kept.has_bytes(self._workspace, sha256):
+                await kept.touch(self._workspace, [sha256])
+            else:
                 pieces = self._each(bundle.pieces(layer["digest"]), contents)
                 await kept.receive(self._workspace, pieces, {path: sha256})
-            else:
-                await kept.touch(self._workspace, [sha256])
             contents.add(sha256)
             await self._sign_of_life(contents)
 

@@ -90,9 +90,11 @@ async def _forever(registry: Registry, artifacts: Artifacts) -> None:
 
 @hookimpl
 async def startup(app: FastAPI) -> None:
-    """Sweep now and then, for as long as the service runs."""
+    """Sweep now and then, for as long as the service runs. Raises ConfigurationError where no files can be kept."""
     registry: Registry = app.state.registry
-    task = asyncio.create_task(_forever(registry, Artifacts(registry)))
+    artifacts = Artifacts(registry)
+    await artifacts.prepare()
+    task = asyncio.create_task(_forever(registry, artifacts))
     setattr(app.state, TASK, task)
 
 

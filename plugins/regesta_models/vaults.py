@@ -6,15 +6,22 @@ in `blobs.py`.
 
 import asyncio
 import io
+import logging
 import os
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+import re
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from bson import ObjectId
 
-from regesta.errors import ConfigurationError, MissingExtra
+from regesta.errors import ConfigurationError, MissingExtra, Unavailable
+from regesta_models.settings import ARTIFACTS
+
+logger = logging.getLogger("regesta.models")
 
 PIECE = 2**20
 TOGETHER = 4 * PIECE  # written at once
@@ -37,15 +44,21 @@ class Writer(Protocol):
 
 
 class Vault(Protocol):
-    """A place for files."""
+    """A place for files. Where it fails everything raises Unavailable, or what the database's driver raises."""
 
     kind: str
+
+    async def prepare(self) -> None:
+        """Make it ready for files. Raises ConfigurationError where it can take none."""
 
     async def create(self, name: ObjectId) -> Writer:
         """Begin a file."""
 
     def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
         """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
+
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
 
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""
@@ -91,6 +104,11 @@ class GridVault:
             await found.close()
         if expected <= last:
             raise LookupError(f"piece {expected} of {name} is missing")
+
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
+        found = await self.files.find_one({"_id": name}, {"length": 1})
+        return None if found is None else int(found["length"])
 
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""
@@ -140,24 +158,36 @@ class FolderVault:
     def __init__(self, url: str) -> None:
         self._files, self._root = _opened(url)
 
+    async def prepare(self) -> None:
+        """Make the folder, and a file in it. Raises ConfigurationError where it cannot be written.
+
+        An object store has no folders, and may be away while a service starts.
+        """
+        if _is_local(self._files):
+            await asyncio.to_thread(_check_folder, self._root)
+
     async def create(self, name: ObjectId) -> Writer:
         """Begin a file."""
         path = self._path(name)
-        await asyncio.to_thread(self._files.makedirs, path.rpartition("/")[0], exist_ok=True)
-        return _FolderWriter(await asyncio.to_thread(self._files.open, path, "wb", block_size=PART))
+        with _told():
+            await asyncio.to_thread(self._files.makedirs, path.rpartition("/")[0], exist_ok=True)
+            return _FolderWriter(await asyncio.to_thread(self._files.open, path, "wb", block_size=PART))
 
     async def read(self, name: ObjectId, part: range) -> AsyncGenerator[bytes]:
         """The bytes of a part, piece by piece. Raises LookupError where they are not there."""
+        with _told():
+            try:
+                # Without a cache: what is read is what is asked for.
+                file = await asyncio.to_thread(self._files.open, self._path(name), "rb", cache_type="none")
+            except FileNotFoundError as error:
+                raise LookupError(f"{name} is missing") from error
         try:
-            # Without a cache: what is read is what is asked for.
-            file = await asyncio.to_thread(self._files.open, self._path(name), "rb", cache_type="none")
-        except FileNotFoundError as error:
-            raise LookupError(f"{name} is missing") from error
-        try:
-            await asyncio.to_thread(file.seek, part.start)
+            with _told():
+                await asyncio.to_thread(file.seek, part.start)
             left = len(part)
             while left:
-                data: bytes = await asyncio.to_thread(file.read, min(left, PIECE))
+                with _told():
+                    data: bytes = await asyncio.to_thread(file.read, min(left, PIECE))
                 if not data:
                     raise LookupError(f"{left} bytes of {name} are missing")
                 yield data
@@ -165,9 +195,15 @@ class FolderVault:
         finally:
             await asyncio.to_thread(file.close)
 
+    async def size(self, name: ObjectId) -> int | None:
+        """How many bytes a file has that was closed, None where it is not there."""
+        with _told(), suppress(FileNotFoundError):
+            return int(await asyncio.to_thread(self._files.size, self._path(name)))
+        return None
+
     async def remove(self, name: ObjectId) -> None:
         """Delete a file, complete or not, if it is there."""
-        with suppress(FileNotFoundError):
+        with _told(), suppress(FileNotFoundError):
             await asyncio.to_thread(self._files.rm_file, self._path(name))
 
     def _path(self, name: ObjectId) -> str:
@@ -187,7 +223,8 @@ class _FolderWriter:
 
     async def close(self) -> None:
         await self._send()
-        await asyncio.to_thread(self._end)
+        with _told():
+            await asyncio.to_thread(self._end)
 
     async def discard(self) -> None:
         self._buffer.clear()
@@ -195,7 +232,8 @@ class _FolderWriter:
 
     async def _send(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
-        await asyncio.to_thread(self._file.write, data)
+        with _told():
+            await asyncio.to_thread(self._file.write, data)
 
     def _end(self) -> None:
         self._file.flush()
@@ -216,6 +254,31 @@ class _FolderWriter:
             self._file.closed = True
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the place says goes to the log, as it tells paths. Raises Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        logger.exception("the place of the artifacts fails")
+        raise Unavailable("the place where artifacts are kept fails; the log of the service says why") from error
+
+
+def _is_local(files: Any) -> bool:
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(files, LocalFileSystem)
+
+
+def _check_folder(folder: str) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"the setting {ARTIFACTS}: {folder} cannot be written: {error.strerror}") from error
+
+
 def _opened(url: str) -> tuple[Any, str]:
     try:
         import fsspec
@@ -227,5 +290,8 @@ def _opened(url: str) -> tuple[Any, str]:
         raise MissingExtra(f"artifacts: {error}") from error
     except Exception as error:
         # Not its own words: an address may carry a password.
-        raise ConfigurationError("the setting REGESTA_MODELS_ARTIFACTS: must be a URL that fsspec knows") from error
+        raise ConfigurationError(f"the setting {ARTIFACTS}: must be a URL that fsspec knows") from error
+    # Every process may have a working directory of its own, and a home.
+    if _is_local(files) and not Path(re.sub("^(?:file|local):(?://)?", "", url)).is_absolute():
+        raise ConfigurationError(f"the setting {ARTIFACTS}: must be an absolute folder, as file:///srv/artifacts")
     return files, str(root).rstrip("/")

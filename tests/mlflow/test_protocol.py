@@ -1,9 +1,11 @@
 """What one side writes, the other reads at once; and what MLflow's own server does not do."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.http.asking import ask
 from tests.mlflow.application import PREFIX, Both, both
 
 from regesta import Access, ConfigurationError, Forbidden, Hooks, PluginError, Registry, hookimpl
@@ -231,3 +233,24 @@ def test_a_setting_that_is_neither_true_nor_false_is_named(value: str) -> None:
     with pytest.raises(ConfigurationError, match="REGESTA_MLFLOW_LOCAL_SOURCES: must be true or false"):
         Settings.load({"REGESTA_MLFLOW_LOCAL_SOURCES": value})
     assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "Yes"}) == Settings(private_webhooks=True)
+
+
+async def test_a_body_that_stalls_is_given_up(any_registry: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regesta.http.streams.STALLED", 0.05)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'{"name": '
+        await asyncio.get_running_loop().create_future()
+
+    path = f"{PREFIX}/registered-models/create"
+    answer = await any_registry.client.post(path, content=stalling(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "nothing of the body came" in answer.json()["message"]
+
+
+async def test_a_body_that_is_cut_is_no_defect(any_registry: Both, caplog: pytest.LogCaptureFixture) -> None:
+    transport: Any = any_registry.client._transport
+    path = f"{PREFIX}/registered-models/create"
+    answer = await ask(transport.app, "POST", path, [b'{"name": "a"}'], aborted=True)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "request failed" not in caplog.text

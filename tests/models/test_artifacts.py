@@ -1,5 +1,6 @@
 """Files of versions over HTTP: in, out, parts, digests, conditions, paths."""
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -85,6 +86,21 @@ async def test_a_body_without_a_length_is_taken(service: Service) -> None:
 
     assert (await service.client.put(path, content=pieces())).status_code == 201
     assert (await service.client.get(path)).content == b"abc"
+
+
+async def test_a_body_that_stalls_is_given_up_and_leaves_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regesta.http.streams.STALLED", 0.05)
+    path = f"{await service.pending()}/weights.bin"
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.get_running_loop().create_future()
+
+    answer = await service.client.put(path, content=stalling())
+    assert (answer.status_code, answer.json()["code"]) == (400, "INCOMPLETE_BODY")
+    assert await nothing_is_kept(service)
 
 
 async def test_what_is_stored_is_gridfs(service: Service) -> None:

@@ -15,7 +15,6 @@ from tests.models.application import MERGE_PATCH, Service, serve
 from regesta import Caller, Conflict, NotFound
 from regesta.store import open_store
 from regesta_models import Blobs, bundle_imports
-from regesta_models.blobs import Blob
 from regesta_models.bundle_exports import Exported, Exporter
 from regesta_models.bundle_imports import Imported, Importer
 from regesta_models.bundles import BadBundle, Bundle
@@ -131,17 +130,17 @@ class Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    seen, find, touch = Asked(), Blobs.find, Blobs.touch
+    seen, has_bytes, touch = Asked(), Blobs.has_bytes, Blobs.touch
 
-    async def finding(self: Blobs, workspace: str, sha256: str, session: Any = None) -> Blob | None:
+    async def finding(self: Blobs, workspace: str, sha256: str) -> bool:
         seen.found.append(sha256)
-        return await find(self, workspace, sha256, session)
+        return await has_bytes(self, workspace, sha256)
 
     async def touching(self: Blobs, workspace: str, contents: Iterable[str]) -> None:
         seen.touched += contents
         await touch(self, workspace, contents)
 
-    monkeypatch.setattr(Blobs, "find", finding)
+    monkeypatch.setattr(Blobs, "has_bytes", finding)
     monkeypatch.setattr(Blobs, "touch", touching)
     return seen
 
