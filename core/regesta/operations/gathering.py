@@ -152,7 +152,7 @@ class Gathering:
         finally:
             self._leave(waiting)
         if waiting.telling is not None:
-            await asyncio.shield(waiting.telling)
+            await asyncio.wait({waiting.telling}, timeout=self._seconds)
         return written
 
     def _leave(self, waiting: _Waiting) -> None:

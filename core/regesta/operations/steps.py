@@ -181,12 +181,11 @@ class ChangeSteps(Reads[T]):
             return
 
         async def after_commit() -> None:
-            try:
-                await actions.run_after(subject, events)
-            except Exception:  # noqa: BLE001 - the write stands, whatever an "after" action raises
-                self.hooks.count_failure(type(subject).__name__, "after_event")
+            seconds = self.resource.timeout
+            acting = actions.run_after(subject, events)
+            await self.hooks.attempt(type(subject).__name__, "after_event", acting, seconds)
             if observed:
-                await self.hooks.observe(change.event)
+                await self.hooks.observe(change.event, seconds)
 
         unit.after_commit.append(after_commit)
 

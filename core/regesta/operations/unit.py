@@ -95,7 +95,7 @@ async def run_unit(
     seconds: float,
     turn: AbstractAsyncContextManager[None] | None = None,
 ) -> R:
-    """Do `work` whole or not at all, then what it asked for after the commit.
+    """Do `work` whole or not at all, then what it asked for after the commit, which is waited for as long.
 
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
     the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
@@ -105,7 +105,7 @@ async def run_unit(
     async with bounded(seconds, LATE), turn or nullcontext():
         unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     if unit.after_commit:
-        await asyncio.shield(telling(unit.after_commit))
+        await asyncio.wait({telling(unit.after_commit)}, timeout=seconds)
     if task and task.cancelling() > cancelled:
         # It came when the commit was on its way, and was kept back until that was known.
         raise asyncio.CancelledError
