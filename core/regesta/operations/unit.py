@@ -149,7 +149,7 @@ async def _attempts(
     atomicity = await atomicity_of(collection)
     if atomicity is Atomicity.LOCK:
         async with lock_of(collection):
-            return await _once(work)
+            return await _until_won(work)
     if not (transactional and atomicity is Atomicity.TRANSACTIONS):
         return await _until_won(work)
 
@@ -207,16 +207,12 @@ def _leave(task: asyncio.Future[Any]) -> None:
 _left: set[asyncio.Future[None]] = set()  # asyncio itself holds tasks weakly
 
 
-async def _once(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:
-    unit = Unit()
-    return unit, await work(unit)
-
-
 async def _until_won(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:
     pause = FIRST_PAUSE
     while True:
+        unit = Unit()
         try:
-            return await _once(work)
+            return unit, await work(unit)
         except LostRace:
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads writers, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)
