@@ -13,11 +13,13 @@ from importlib import metadata
 from typing import Any
 
 import pluggy
+from pymongo.errors import PyMongoError
 
 from regesta import hookspecs
 from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 from regesta.implementations import Implementation, implementations_of
+from regesta.store import unavailable
 
 logger = logging.getLogger("regesta.hooks")
 
@@ -171,6 +173,16 @@ class Hooks:
             elif concerned:
                 await _guarded(implementation, hook, {"changes": concerned, "session": session})
 
+    async def prepare(self, change: Change[Any]) -> None:
+        """Let all `prepare_change` hooks fill or change `change.after`, which stays the kind of document that it is."""
+        given = change.after
+        for implementation in self._of("prepare_change", change.document):
+            await _guarded(implementation, "prepare_change", {"change": change})
+            if given is not None and not isinstance(change.after, type(given)):
+                kind = type(change.after).__name__
+                logger.error("plugin %s put a %s into change.after", implementation.plugin, kind)
+                raise HookFailed(f"plugin {implementation.plugin!r} failed in prepare_change: change.after is a {kind}")
+
     async def validate(self, change: Change[Any]) -> None:
         """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
         issues: list[Issue] = []
@@ -241,7 +253,7 @@ async def _guarded(implementation: Implementation, hook: str, offered: Mapping[s
     except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and _is_cancelled():
             raise
-        if _is_driver_error(error):
+        if isinstance(error, PyMongoError) and (hook in RECORDING or _may_be_repeated(error)):
             raise
         logger.exception("plugin %s failed in %s", implementation.plugin, hook)
         raise HookFailed(f"plugin {implementation.plugin!r} failed in {hook}") from error
@@ -253,9 +265,9 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _is_driver_error(error: BaseException) -> bool:
-    """Errors of the driver pass: a transaction must see their labels to be retried."""
-    return hasattr(error, "has_error_label")
+def _may_be_repeated(error: PyMongoError) -> bool:
+    """Errors of the driver of which the plugin can do nothing: a transaction must see their labels to be retried."""
+    return error.has_error_label("TransientTransactionError") or unavailable(error) is not None
 
 
 def _load(point: metadata.EntryPoint) -> Any:

@@ -70,7 +70,7 @@ class ChangeSteps(Reads[T]):
         await self._send_for_readers(change, unit, events)
         changed = self.hooks.has("prepare_change", change.document)
         if changed:
-            await unit.hook(self.hooks.call("prepare_change", document=change.document, change=change))
+            await unit.hook(self.hooks.prepare(change))
         subject = change.after if change.after is not None else change.before
         if subject is not None and actions.has_before(type(subject), events):
             changed |= await unit.hook(actions.run_before(subject, events))
