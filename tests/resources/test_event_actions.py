@@ -16,6 +16,7 @@ from beanie import (
     after_event,
     before_event,
 )
+from tests.eventually import eventually_async
 
 from regesta import Hooks, Invalid, hookimpl
 from regesta.change import AuditEvent
@@ -190,8 +191,11 @@ async def test_what_hangs_after_the_commit_is_given_up_and_counted(any_database:
     async with served(any_database, Slow, name="slow", hooks=hooks, timeout=0.5) as client, asyncio.timeout(10):
         assert (await client.post("/slow", json={"name": "hang"})).status_code == 201
         assert (await client.post("/slow", json={"name": "cancel"})).status_code == 201
-        while hooks.failures != {("Slow", "after_event"): 2, ("Stuck", "audit_event"): 2}:
-            await asyncio.sleep(0)
+
+        async def counted() -> bool:
+            return hooks.failures == {("Slow", "after_event"): 2, ("Stuck", "audit_event"): 2}
+
+        await eventually_async(counted)
 
 
 async def test_the_answer_to_many_writes_does_not_wait_for_each_observer(database: Any) -> None:
