@@ -30,6 +30,6 @@ USER 10001:10001
 EXPOSE 8000
 # http.client, not urllib: it takes no notice of a proxy in the environment.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client as h, os, sys; c = h.HTTPConnection('127.0.0.1', int(os.environ.get('REGESTA_PORT', 8000)), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["regesta"]
 CMD ["serve", "--host", "0.0.0.0"]

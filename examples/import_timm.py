@@ -33,7 +33,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 PREFIXES = ("/api/v1", "")  # of the service; of an application that mounts the routers itself
 NDJSON = "application/x-ndjson"
 TIMEOUT = 120  # seconds
-SEARCH = 'metrics.top1 > 85 AND tags.family = "vit"'
+SEARCH = 'metrics.top1.imagenet > 85 AND tags.family = "vit"'
 SHOWN, STEP = 5, 200
 
 # What `champion` must have: it is refused to the first of these, and given to the second.

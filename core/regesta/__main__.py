@@ -8,7 +8,7 @@ SERVICE_MODULES = frozenset({"pydantic_settings", "structlog", "typer", "uvicorn
 
 
 def main() -> None:
-    """Run the command line; exit with status 2 where the extra `service` is not installed."""
+    """Run the command line; exit with status 2 where the extra `service` is not installed, 130 on Ctrl-C."""
     try:
         gc.disable()  # as `regesta.service.memory` does, which cannot be imported yet
         from regesta.cli import app
@@ -22,6 +22,8 @@ def main() -> None:
         message = "the service needs more packages: pip install 'regesta[service]'"
         print(f"regesta: {message}", file=sys.stderr)  # noqa: T201  nothing better is installed
         raise SystemExit(2) from None
+    except KeyboardInterrupt:  # while all of this was imported: commands have an end of their own
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

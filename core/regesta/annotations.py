@@ -1,9 +1,13 @@
 """Walks through annotations: `Annotated[str, Secret] | None`, and what `type Password = ...` stands for."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import is_dataclass
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from beanie import Link
+from pydantic import BaseModel, RootModel
 from typing_inspection.typing_objects import is_newtype, is_typealiastype
 
 UNIONS = (Union, UnionType)
@@ -15,6 +19,22 @@ def within(annotation: Any) -> Iterator[Any]:
     Of a model only the class: its fields are annotations of their own.
     """
     return _within(annotation, ())
+
+
+def compounds(annotation: Any) -> Iterator[Any]:
+    """The types within an annotation whose values are made of several, or of bytes, which no text stands for."""
+    for part in within(annotation):
+        kind = get_origin(part) or part
+        if not isinstance(kind, type):
+            continue
+        if issubclass(kind, RootModel):
+            yield from compounds(kind.model_fields["root"].annotation)
+        elif issubclass(kind, BaseModel | Link) or is_dataclass(kind) or _holds_several(kind):
+            yield part
+
+
+def _holds_several(kind: type) -> bool:
+    return issubclass(kind, Collection) and not issubclass(kind, str | Enum)
 
 
 def takes_none(annotation: Any) -> bool:

@@ -1,6 +1,7 @@
 """The command line: `regesta serve | plugins | version`, and what plugins add."""
 
 import logging
+import os
 from importlib import metadata
 from ipaddress import ip_address
 from typing import Annotated, Any
@@ -8,12 +9,14 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from regesta.hooks import ENTRY_POINT_GROUP
 from regesta.service import Settings, create_app, one_line_errors
 from regesta.service.commands import PluginCommands
 from regesta.service.logs import configure_logging
 from regesta.service.memory import without_collection
 from regesta.service.plugins import load_hooks, resources_by_plugin
 from regesta.service.server import run_server
+from regesta.service.settings import unknown_variables
 
 logger = logging.getLogger("regesta.service")
 
@@ -27,19 +30,40 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"regesta {metadata.version('regesta')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What is asked for before any command."""
+
+
 @app.command()
 def serve(  # noqa: PLR0917  # typer calls it by keyword
     store: Annotated[
-        str | None, typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE) [local]")
+        str | None,
+        typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE)", show_default="local"),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen (REGESTA_HOST) [127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="0: any free one (REGESTA_PORT) [8000]")] = None,
-    database: Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE) [regesta]")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen (REGESTA_HOST)", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="0: any free one (REGESTA_PORT)", show_default="8000")] = None,
+    database: Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE)", show_default="regesta")] = None,
     plugin: Annotated[
-        list[str] | None, typer.Option(help="May be repeated; only these, in this order (REGESTA_PLUGINS) [all]")
+        list[str] | None,
+        typer.Option(help="May be repeated; only these, in this order (REGESTA_PLUGINS)", show_default="all"),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(help="auto, json, console (REGESTA_LOG_FORMAT)")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error (REGESTA_LOG_LEVEL)")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="auto, json, console (REGESTA_LOG_FORMAT)", show_default="auto")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning, error (REGESTA_LOG_LEVEL)", show_default="info")
+    ] = None,
 ) -> None:
     """Serve every plugin's resources. Ctrl-C ends it: running requests are finished first."""
     with one_line_errors():
@@ -53,6 +77,7 @@ def serve(  # noqa: PLR0917  # typer calls it by keyword
             log_level=log_level,
         )
         configure_logging(settings.log_format, settings.log_level)
+        _warn_of_misspelt_settings()
         with without_collection():
             service = create_app(settings)
         _warn_if_open(settings.host)
@@ -83,11 +108,16 @@ def plugins(
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(f"regesta {metadata.version('regesta')}")
+    _print_version(wanted=True)
 
 
 def _announce(url: str, store: str) -> None:
     logger.info("serving %s (docs at %s/docs), store %s; Ctrl-C stops it", url, url, store)
+
+
+def _warn_of_misspelt_settings() -> None:
+    for variable, near in unknown_variables(os.environ, metadata.entry_points(group=ENTRY_POINT_GROUP).names).items():
+        logger.warning("%s is no setting, and ignored%s", variable, f": is it {near}?" if near else "")
 
 
 def _warn_if_open(host: str) -> None:

@@ -109,9 +109,10 @@ class Reference:
 class Schemas:
     """Models of your own where the derived ones do not fit.
 
-    A body is validated by `create`, `replace` or `patch` in Pydantic's strict JSON mode; the fields it sets
-    are then put into the document by name, which validates them again. `read` validates the stored
-    document by attribute and is what clients see.
+    A body is validated by `create`, `replace` or `patch` in Pydantic's strict JSON mode; its fields, of `patch`
+    those that the body sets, are then put into the document by name, which validates them again. `read`
+    validates the stored document by attribute and is what clients see: its texts take ids and links too, and what
+    does not fit is left out.
     """
 
     create: type[BaseModel] | None = None

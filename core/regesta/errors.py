@@ -267,5 +267,6 @@ def _summary(issues: tuple[Issue, ...]) -> str:
         return ""
     first = issues[0]
     where = ".".join(str(part) for part in first.loc)
-    more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
-    return f"{where}: {first.message}{more}"
+    more = len(issues) - 1
+    rest = f" (and {more} more issue{'s' if more > 1 else ''})" if more else ""
+    return f"{where}: {first.message}{rest}"

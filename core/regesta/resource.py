@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from beanie import Document, DocumentWithSoftDelete
-from beanie.odm.fields import ExpressionField
 
+from regesta.annotations import compounds
 from regesta.declarations import (
     ALL_OPERATIONS,
     COLLECTIVE,
@@ -21,6 +21,7 @@ from regesta.declarations import (
     Schemas,
     WatchLimits,
 )
+from regesta.defaults import restore_defaults
 from regesta.errors import DeclarationError
 from regesta.markers import Marker, fields_marked, marked_below
 
@@ -103,6 +104,7 @@ class Resource(Generic[T]):
         given: Any = self.document  # whatever the application wrote
         if not (isinstance(given, type) and issubclass(given, Document)):
             raise DeclarationError(f"a resource needs a Beanie Document class, not {given!r}")
+        restore_defaults(self.document)
         singular = self.singular or _snake(self.document.__name__)
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))
@@ -112,7 +114,6 @@ class Resource(Generic[T]):
         for word in (self.name, self.singular, self.path):
             if not NAME.match(word):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
-        self._check_defaults()
         self._check_fields()
         self._check_bounds()
         if self.soft_delete:
@@ -204,19 +205,11 @@ class Resource(Generic[T]):
             found[name] = reference
         return found
 
-    def _check_defaults(self) -> None:
-        """Beanie puts expressions in place of the fields of a class; one made after that takes them for defaults."""
-        for name, info in self.document.model_fields.items():
-            if isinstance(info.default, ExpressionField):
-                raise DeclarationError(
-                    f"{self._said()}: {name!r} of {self.document.__name__} lost its default: define (import) the class "
-                    "before init_beanie is called for another one that is made from the same base"
-                )
-
     def _check_fields(self) -> None:
         known = self.document.model_fields
         if self.key not in known:
             raise DeclarationError(f"{self._said()}: the key {self.key!r} is no field of {self.document.__name__}")
+        self._check_key()
         if self.parent and self.parent.field not in known:
             raise DeclarationError(
                 f"{self._said()}: the parent field {self.parent.field!r} is no field of {self.document.__name__}"
@@ -242,6 +235,18 @@ class Resource(Generic[T]):
             for operation in NEGOTIATED.keys() & mapping.keys():
                 hosts = " and ".join(NEGOTIATED[operation])
                 raise DeclarationError(f"{self._said()}: {operation} is asked for on the route of {hosts}: name that")
+
+    def _check_key(self) -> None:
+        if self.key in self.hidden:
+            raise DeclarationError(
+                f"{self._said()}: the key {self.key!r} is hidden from clients, and would stand in every path: "
+                "take another field"
+            )
+        for kind in compounds(self.document.model_fields[self.key].annotation):
+            raise DeclarationError(
+                f"{self._said()}: the key {self.key!r} cannot stand in a path, as {kind!r}: "
+                "take a field of text, a number, a date, a UUID or an ObjectId"
+            )
 
     def _check_counter(self, above: Parent) -> None:
         document = above.resource.document

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from beanie import Document
 from fastapi import Header
 from pydantic import Field
+from starlette.requests import Request
 
+from regesta.errors import Invalid, Issue
 from regesta.markers import ReadOnly
 
 HEADER = "X-Regesta-Workspace"
@@ -24,9 +26,15 @@ class Workspaced(Document):
 
 
 def workspace_scope(
+    request: Request,
     workspace: Annotated[
         str, Header(alias=HEADER, pattern=PATTERN, description="The workspace to work in; `default` unless given.")
     ] = DEFAULT,
 ) -> dict[str, Any]:
-    """The scope of a request: the workspace that its header names."""
+    """The scope of a request: the workspace that its header names.
+
+    Raises Invalid for a header that comes more than once: a proxy may have appended its own to the client's.
+    """
+    if len(request.headers.getlist(HEADER)) > 1:
+        raise Invalid.of([Issue(("header", HEADER), "is given more than once", "repeated_header")])
     return {"workspace": workspace}

@@ -76,11 +76,13 @@ class Application:
 
 
 def workspace_of(scope: Scope) -> str:
-    """The workspace that a request is about: MLflow's header, else Regesta's own. Raises Refusal."""
-    found = {name: value for name, value in scope["headers"] if name in (WORKSPACE, _NATIVE)}
+    """The workspace that a request is about: MLflow's header or Regesta's own. Raises Refusal."""
+    found = {value for name, value in scope["headers"] if name in (WORKSPACE, _NATIVE)}
     if not found:
         return DEFAULT
-    name: str = (found.get(WORKSPACE) or found.get(_NATIVE) or b"").decode("latin-1")
+    if len(found) > 1:  # one may be the client's, another its proxy's
+        raise Refusal("The request's headers name more than one workspace")
+    name: str = found.pop().decode("latin-1")
     if not _WORKSPACE.match(name):
         raise Refusal(f"Invalid workspace {name[:100]!r}: lower case letters, digits, '-' and '_' name one")
     return name

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regesta import Caller, Operations, Registry
+from regesta.int64 import is_int64
 from regesta.operations import bounded
 from regesta.store import Atomicity, atomicity_of
 from regesta_mlflow.errors import Code, Refusal, unknown_alias, unknown_model, unknown_version
-from regesta_mlflow.rules import INT64
 from regesta_mlflow.wire import MODEL_FIELDS, VERSION_FIELDS, model_wire
 from regesta_models import COUNTER, Model, Version
 
@@ -39,7 +39,7 @@ class Reads:
     async def version(self, caller: Caller, name: str, number: int) -> Raw:
         """The raw version of this number. Raises Refusal, Unavailable."""
         found = None
-        if number in INT64:
+        if is_int64(number):
             wanted = {**self.all_of(self.versions, caller), "model": name, "number": number}
             found = await self._one(self.versions, wanted, VERSION_FIELDS)
         if found is None:

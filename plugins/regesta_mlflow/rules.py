@@ -12,7 +12,6 @@ from regesta_mlflow.sent import Sent
 
 LONGEST_ALIAS, LONGEST_KEY, LONGEST_VALUE = 255, 250, 100_000
 MOST_DECODINGS = 10
-INT64 = range(-(2**63), 2**63)
 
 _ALIAS = re.compile(r"[\w-]+\Z")
 _RESERVED = re.compile(r"[vV][0-9]+\Z")

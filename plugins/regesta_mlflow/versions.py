@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 from regesta import Caller, NotFound, Registry, Stored, Unit, Written
+from regesta.int64 import is_int64
 from regesta_mlflow.calls import Call, Route, now
 from regesta_mlflow.errors import Refusal, unknown_model, unknown_version
 from regesta_mlflow.models import Edit, is_prompt, listed, tagging, untagging
 from regesta_mlflow.reads import Reads
 from regesta_mlflow.rules import (
-    INT64,
     Tags,
     alias_name,
     check_source,
@@ -241,7 +241,7 @@ class VersionCalls:
 
 def _address(sent: Sent) -> tuple[str, int]:
     name, number = model_name(sent), version_number(sent)
-    if number not in INT64:
+    if not is_int64(number):
         raise unknown_version(name, number)
     return name, number
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 from regesta import NotFound, Registry, Stored
 from regesta.errors import Malformed
 from regesta.operations import bounded
-from regesta.query import keyset_filter
+from regesta.query import and_filters, keyset_filter
 from regesta_mlflow.addresses import Forbidden, in_thread, parsed, resolved
 from regesta_mlflow.calls import Call, Route, now
 from regesta_mlflow.dispatcher import send
@@ -89,7 +89,7 @@ class WebhookCalls:
                 values = tokens.read(_All(), call.caller.scope, token)
             except Malformed:
                 raise Refusal("Invalid page token, could not base64-decode") from None
-            wanted |= keyset_filter(_All.sort, values)
+            wanted = and_filters(wanted, keyset_filter(_All.sort, values))
         async with bounded(self._hooks.resource.timeout):
             raws = await self._hooks.collection.find(wanted).sort(_All.sort).limit(size + 1).to_list(None)
         answer: dict[str, Any] = {"webhooks": [webhook_wire(raw) for raw in raws[:size]]} if raws else {}

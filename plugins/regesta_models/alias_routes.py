@@ -68,6 +68,7 @@ def alias_router(registry: Registry) -> APIRouter:
         COLLECTION,
         operation_id="list_aliases",
         summary="List the aliases of a model",
+        description="Each alias with the number of the version that it stands for.",
         tags=TAGS,
         response_model=dict[str, int],
         responses={
@@ -85,6 +86,7 @@ def alias_router(registry: Registry) -> APIRouter:
         ONE,
         operation_id="get_alias",
         summary="Get the version that an alias stands for",
+        description="The version itself, with its ETag; 304 where `If-None-Match` names that one.",
         tags=TAGS,
         responses={
             200: document_answer(Version, "The version"),
@@ -105,6 +107,10 @@ def alias_router(registry: Registry) -> APIRouter:
         ONE,
         operation_id="set_alias",
         summary="Let an alias stand for a version",
+        description=(
+            "Moves the alias, or makes it, where all gates of the policies are met: else 409 lists those that "
+            "are not. `If-Match` and `If-None-Match` are about the version that the alias stands for."
+        ),
         tags=TAGS,
         responses=MOVED_OR_NEW,
         openapi_extra={**body_schema(AliasTarget), "parameters": MOVING},
@@ -121,6 +127,7 @@ def alias_router(registry: Registry) -> APIRouter:
         ONE,
         operation_id="delete_alias",
         summary="Take an alias away",
+        description="The alias stands for nothing any more. The version stays, and a rollback puts the alias back.",
         tags=TAGS,
         status_code=204,
         response_model=None,

@@ -123,6 +123,9 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         COLLECTION,
         operation_id="list_artifacts",
         summary="List the artifacts of a version",
+        description=(
+            "All files that the version tells of, one digest over them, and of each whether its bytes are kept here."
+        ),
         tags=TAGS,
         response_model=ArtifactList,
         responses={
@@ -152,6 +155,10 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         ONE,
         operation_id="put_artifact",
         summary="Upload an artifact of a pending version",
+        description=(
+            "The body is the bytes of the file, of any media type. `Content-Digest` and `Repr-Digest` are "
+            "checked. The same path again replaces the file."
+        ),
         tags=TAGS,
         response_model=KeptArtifact,
         responses={
@@ -182,6 +189,10 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         ONE,
         operation_id="get_artifact",
         summary="Download an artifact",
+        description=(
+            "All bytes, or the one range that `Range` asks for. 404 `BYTES_NOT_KEPT` where the version tells "
+            "of the file and it is elsewhere."
+        ),
         tags=TAGS,
         response_class=Response,
         responses={
@@ -208,6 +219,7 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         ONE,
         operation_id="delete_artifact",
         summary="Take an artifact out of a pending version",
+        description="The version does not have the file any more. Its bytes go once no version has them.",
         tags=TAGS,
         status_code=204,
         response_model=None,

@@ -192,6 +192,7 @@ def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any
         methods=["GET"],
         operation_id=f"get_{of}_card",
         summary=f"Get the card of a {of}",
+        description="`Accept` chooses the Markdown as it was sent, a page of HTML, or JSON with the front matter.",
         tags=tags,
         response_class=Response,
         responses={
@@ -207,6 +208,7 @@ def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any
         methods=["PUT"],
         operation_id=f"put_{of}_card",
         summary=f"Write the card of a {of}",
+        description="The body is Markdown, with YAML at its head or without. It replaces the card that is there.",
         tags=tags,
         response_class=Response,
         responses={200: markdown, 201: {**markdown, "description": "The card, which is new"}, **write, **body},
@@ -221,6 +223,7 @@ def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any
         methods=["DELETE"],
         operation_id=f"delete_{of}_card",
         summary=f"Take the card of a {of} away",
+        description=f"The {of} stays. `If-Match` takes the ETag of any form of the card.",
         tags=tags,
         status_code=204,
         response_class=Response,

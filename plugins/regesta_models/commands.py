@@ -24,9 +24,10 @@ R = TypeVar("R")
 cli = typer.Typer(help="The model registry: bundles, and what is left of uploads.", no_args_is_help=True)
 
 Store = Annotated[
-    str | None, typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE) [local]")
+    str | None,
+    typer.Option(help="memory://, local, local:DIRECTORY, mongodb://... (REGESTA_STORE)", show_default="local"),
 ]
-Database = Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE) [regesta]")]
+Database = Annotated[str | None, typer.Option(help="Its name (REGESTA_DATABASE)", show_default="regesta")]
 Workspace = Annotated[str, typer.Option(help="The workspace of the model.")]
 
 
@@ -47,7 +48,7 @@ def export_(
         typer.echo(f"{done.model}: versions {numbers}; {done.size} bytes of files")
         typer.echo(done.digest)
 
-    _run(work, store, database)
+    _run(work, store, database, existing=True)
 
 
 @cli.command("import")
@@ -85,12 +86,14 @@ def sweep_(store: Store = None, database: Database = None) -> None:
         if done.failed:
             raise ConfigurationError(f"{done.failed} could not be swept: the log says why")
 
-    _run(work, store, database)
+    _run(work, store, database, existing=True)
 
 
-def _run(work: Callable[[Registry], Awaitable[None]], store: str | None, database: str | None) -> None:
+def _run(
+    work: Callable[[Registry], Awaitable[None]], store: str | None, database: str | None, *, existing: bool = False
+) -> None:
     async def opened() -> None:
-        async with open_registry(Settings.load(store=store, database=database)) as registry:
+        async with open_registry(Settings.load(store=store, database=database), existing=existing) as registry:
             await work(registry)
 
     with one_line_errors():

@@ -95,6 +95,10 @@ def compare_router(registry: Registry) -> APIRouter:
         PATH,
         operation_id="compare_versions",
         summary="Compare versions of a model",
+        description=(
+            "Two to ten versions side by side: metrics, params, tags, signature, environment and size. The "
+            "others are compared with the first."
+        ),
         tags=TAGS,
         response_model=VersionComparison,
         responses={

@@ -130,12 +130,12 @@ SEARCHED = (
 class Version(Registered):
     """A version of a model: where its files are, what they are, how good they are.
 
-    `aliases` are moved by the routes below `/models/{model}/aliases`. They stand on the version they name, so
-    a unique index lets only one version of a model carry each.
-
-    `model` and `kind` (of its model), `latest`, `leads` and `reference` are what searches and lineages need (search.py,
-    latest.py, lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
+    `aliases` are moved by the routes below `/models/{model}/aliases`.
     """
+
+    # Aliases stand on the version they name, so a unique index lets only one version of a model carry each.
+    # `model` and `kind` (of its model), `latest`, `leads` and `reference` are what searches and lineages need
+    # (search.py, latest.py, lineage.py). They are hidden: what happens to other documents changes them, and no ETag.
 
     model_id: PydanticObjectId
     number: int = Field(description="1, 2, 3, ... in each model: given by the server, never given twice.")

@@ -121,6 +121,10 @@ def import_router(registry: Registry) -> APIRouter:
         "/versions",
         operation_id="import_all_versions",
         summary="Import models and versions in one stream",
+        description=(
+            "Each line of NDJSON has a version, and its model, which is made where it is missing. It is written "
+            "by itself, and one line of the answer says what became of it; the last line counts."
+        ),
         tags=TAGS,
         responses={
             200: {

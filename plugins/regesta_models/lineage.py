@@ -268,6 +268,7 @@ def lineage_router(registry: Registry) -> APIRouter:
         PATH,
         operation_id="get_version_lineage",
         summary="Show what a version was made from, and what was made from it",
+        description="A graph of versions, data sets and base models, up to `depth` edges away from this version.",
         tags=TAGS,
         response_model=LineageGraph,
         responses={

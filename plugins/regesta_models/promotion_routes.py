@@ -51,6 +51,10 @@ def promotion_router(registry: Registry) -> APIRouter:
         f"{ONE}:override",
         operation_id="override_alias",
         summary="Let an alias stand for a version, past its gates",
+        description=(
+            "Moves the alias, or makes it, whatever the gates say. The promotion has the reason, and each "
+            "gate that was not met."
+        ),
         tags=TAGS,
         responses=MOVED_OR_NEW,
         openapi_extra={**body_schema(AliasOverride), "parameters": MOVING},
@@ -71,6 +75,10 @@ def promotion_router(registry: Registry) -> APIRouter:
         f"{ONE}:rollback",
         operation_id="rollback_alias",
         summary="Let an alias stand where it stood before",
+        description=(
+            "Puts the alias back where it stood before its last move, also where it was taken away; gates are "
+            "not asked again. Once more goes one further back."
+        ),
         tags=TAGS,
         responses=MOVED,
         openapi_extra={**body_schema(AliasRollback), "parameters": MOVING},

@@ -13,8 +13,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pymongo import MongoClient
+from tests.resources.serving import served
 
-from regesta import Hooks
+import regesta_models  # noqa: F401 - its documents too are there before Beanie knows any
+from regesta import Hooks, Resource
+from regesta.store import collection_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +43,14 @@ def run(code: str, name: str, uri: str = "mongodb://localhost") -> ModuleType:
     return module
 
 
+# A class is made before Beanie knows another one of its base, as in a service: so before any test of this process.
+WORKSPACED = {
+    block.values[0]: run(block.values[0], f"early_{block.id}")
+    for block in blocks("python")
+    if "Workspaced" in block.values[0]
+}
+
+
 def test_there_are_no_blocks_of_a_kind_that_nobody_runs() -> None:
     kinds = {kind for page in PAGES for kind, _ in BLOCK.findall(page.read_text())}
     assert kinds == {"python", "bash", "toml"}
@@ -50,14 +61,14 @@ def test_there_are_no_blocks_of_a_kind_that_nobody_runs() -> None:
 async def test_python_blocks_run_and_their_applications_describe_themselves(
     code: str, request: pytest.FixtureRequest, mongod_uri: str
 ) -> None:
-    module = run(code, f"block_{request.node.callspec.id.replace('-', '_')}", mongod_uri)
+    module = WORKSPACED.get(code) or run(code, f"block_{request.node.callspec.id.replace('-', '_')}", mongod_uri)
     app = getattr(module, "app", None)
     if isinstance(app, FastAPI):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             assert (await client.get("/openapi.json")).json()["paths"]
     if "def register_resources" in code:
         (_, resources), *_ = Hooks(module).collect("register_resources")
-        assert [resource.name for resource in resources] == ["datasets"]
+        assert [resource.name for resource in resources] in (["datasets"], ["letters"])
 
 
 @pytest.mark.skipif(
@@ -78,6 +89,40 @@ async def test_the_readmes_application_keeps_its_promises(mongod_uri: str) -> No
         assert [book["isbn"] for book in page.json()["items"]] == ["1"]
 
 
+def block_of_plugins(sign: str) -> str:
+    """The block of docs/plugins.md that has these words."""
+    found = BLOCK.findall((ROOT / "docs" / "plugins.md").read_text())
+    (code,) = (str(code) for _, code in found if sign in code)
+    return code
+
+
+async def test_a_plugins_own_document_is_written_with_the_change(any_database: Any) -> None:
+    plugin = run(block_of_plugins("class Letter"), "letters_of_plugins")
+    ((_, resources),) = Hooks(plugin).collect("register_resources")
+
+    class Note(beanie.Document):
+        text: str
+
+    async with served(any_database, Resource(Note), *resources, hooks=Hooks(plugin)) as client:
+        note = (await client.post("/notes", json={"text": "a"})).json()
+        assert (await client.get("/letters")).status_code == 404
+    letters = await collection_of(plugin.Letter).find({}, {"_id": 0}).to_list(None)
+    assert letters == [{"resource": "notes", "key": note["id"], "action": "create"}]
+
+
+def test_a_plugins_own_command_asks_the_registry() -> None:
+    code = block_of_plugins("def register_commands") + "\ncli = typer.Typer()\nregister_commands(cli)\ncli()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "resnet50", "--store", "memory://"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "regesta: there is no model" in done.stderr
+
+
 @pytest.mark.parametrize("code", blocks("toml"))
 def test_toml_blocks_parse(code: str) -> None:
     assert tomllib.loads(code)["project"]["entry-points"]["regesta"]
@@ -85,10 +130,20 @@ def test_toml_blocks_parse(code: str) -> None:
 
 @pytest.mark.parametrize("code", blocks("bash"))
 def test_shell_blocks_run(code: str, service_address: str) -> None:
+    run_shell(code, service_address)
+
+
+def test_shell_blocks_of_all_pages_run_one_after_the_other(service_address: str) -> None:
+    """As somebody does who reads on: no page takes a name that another one needs."""
+    for block in blocks("bash"):
+        (code,) = block.values
+        run_shell(code, service_address)
+
+
+def run_shell(code: str, address: str) -> None:
     python = Path(sys.executable).parent
-    command = code.replace("http://127.0.0.1:8000", service_address)
     done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", command],
+        ["bash", "-eo", "pipefail", "-c", code.replace("http://127.0.0.1:8000", address)],
         capture_output=True,
         text=True,
         timeout=60,

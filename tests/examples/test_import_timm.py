@@ -36,7 +36,7 @@ async def test_it_registers_all_of_it_once(service: Service) -> None:
         refused = lines.index("  resnet50.a1_in1k, version 1: refused")
         assert [line.strip().partition(":")[0] for line in lines[refused + 1 : -1]] == ["metric", "metric"]
         assert lines[-1] == "  eva_giant_patch14_336.clip_ft_in1k, version 1: is champion"
-        (said,) = [line for line in lines if line.startswith('metrics.top1 > 85 AND tags.family = "vit": ')]
+        (said,) = [line for line in lines if line.startswith('metrics.top1.imagenet > 85 AND tags.family = "vit": ')]
         first = await stored(service)
 
         code, lines, complaints = await run(url)
@@ -48,8 +48,9 @@ async def test_it_registers_all_of_it_once(service: Service) -> None:
     assert {len(version["metrics"]) for version in versions} == {16}
     assert len({version["model"] for version in versions}) == len([v for v in versions if v["latest"]]) == 1266
     vit = [version for version in versions if {"key": "family", "value": "vit"} in version["tags"]]
-    good = [v for v in vit if any(m["name"] == "top1" and m["value"] > 85 for m in v["metrics"])]
-    assert said == f'metrics.top1 > 85 AND tags.family = "vit": {len(good)} versions, the newest of them'
+    measured = ("top1", "imagenet")
+    good = [v for v in vit if any((m["name"], m["dataset"]) == measured and m["value"] > 85 for m in v["metrics"])]
+    assert said == f'metrics.top1.imagenet > 85 AND tags.family = "vit": {len(good)} versions, the newest of them'
     assert len(good) > 20
     # A policy, a promotion, and the alias on its version are changes as well.
     assert len(await audited(service)) == 1266 + 1556 + 3

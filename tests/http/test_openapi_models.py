@@ -115,3 +115,26 @@ def test_the_headers_of_answers_are_declared() -> None:
     assert "Accept-Patch" in one["patch"]["responses"]["415"]["headers"]
     assert "Accept" in many["post"]["responses"]["415"]["headers"]
     assert one["get"]["responses"]["404"]["content"].keys() == {"application/problem+json"}
+
+
+class Plain(Document):
+    name: str
+
+
+def described(document: type[Document]) -> dict[str, str]:
+    app = FastAPI()
+    app.include_router(crud_router(document))
+    operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
+    return {operation["operationId"]: operation["description"] for operation in operations}
+
+
+def test_lists_say_what_the_documents_are_and_nothing_that_beanie_says_of_its_own() -> None:
+    of_reader, of_plain = described(Reader)["list_readers"], described(Plain)["list_plains"]
+    assert of_reader == f"Somebody who reads.\n\n{of_plain}"
+    assert of_plain.startswith("A page of what the filters match")
+
+
+def test_every_operation_says_what_it_does() -> None:
+    said = described(Plain)
+    assert len(set(said.values())) == len(said) > 5
+    assert all(len(words) > 15 and words.endswith(".") for words in said.values())

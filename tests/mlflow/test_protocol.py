@@ -145,6 +145,10 @@ async def test_a_workspace_has_its_own_models(any_registry: Both) -> None:
     assert native.json()["workspace"] == "mine"
     bad = await any_registry.client.get(address, params={"name": "vit"}, headers={"X-MLFLOW-WORKSPACE": "../x"})
     assert (bad.status_code, bad.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    for first, second in (("X-MLFLOW-WORKSPACE", "X-MLFLOW-WORKSPACE"), ("X-MLFLOW-WORKSPACE", "X-Regesta-Workspace")):
+        for headers in ([(first, "mine"), (second, "yours")], [(second, "yours"), (first, "mine")]):
+            two = await any_registry.client.get(address, params={"name": "vit"}, headers=headers)
+            assert (two.status_code, two.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     info = await any_registry.client.get("/api/3.0/mlflow/server-info")
     assert info.json()["workspaces_enabled"] is True
 

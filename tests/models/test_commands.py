@@ -12,6 +12,7 @@ import pytest
 from tests.models.application import MERGE_PATCH
 
 from regesta.service import Settings, create_app
+from regesta.store import LocalServer
 
 WEIGHTS = b"weights " * 400_000
 
@@ -64,6 +65,32 @@ def test_from_one_local_store_into_another(tmp_path: Path) -> None:
     assert again.stdout.splitlines()[-1] == "nothing changed"
     assert asyncio.run(weights(other)) == WEIGHTS
     assert regesta(tmp_path, "sweep", "--store", other).stdout == "swept 0 uploads and contents, 0 bytes\n"
+
+
+def test_beside_a_running_service_it_says_how(tmp_path: Path) -> None:
+    directory = tmp_path / "one"
+    with LocalServer(directory) as server:
+        asyncio.run(fill(server.uri))
+        refused = regesta(tmp_path, "export", "resnet", "-o", "resnet.tar", "--store", f"local:{directory}")
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        address = re.findall('--store "(.+)"', refused.stderr)
+        assert address == [server.uri]
+        done = regesta(tmp_path, "export", "resnet", "-o", "resnet.tar", "--store", *address)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("export", "resnet", "-o", "resnet.tar"), ("sweep",)])
+def test_what_only_reads_makes_no_store(tmp_path: Path, arguments: Any) -> None:
+    done = regesta(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert f"there is no local store in {tmp_path / '.regesta'}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_missing_in_a_store(tmp_path: Path, mongod_uri: str) -> None:
+    done = regesta(tmp_path, "export", "none", "-o", "x.tar", "--store", mongod_uri, "--database", "test_commands")
+    store = mongod_uri.partition("?")[0]
+    assert done.stderr == f"regesta: there is no model 'none'; the store is {store}\n"
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,10 @@ async def test_openapi_names_each_once(memory_service: Service) -> None:
     assert {"list_deployments", "list_all_deployments", "create_deployment"} <= set(names)
     assert {"Deployment", "DeploymentPage"} <= set(document["components"]["schemas"])
     assert not [name for name in document["components"]["schemas"] if "__" in name]
+
+
+async def test_openapi_says_of_each_operation_what_it_does(memory_service: Service) -> None:
+    document = (await memory_service.client.get("/openapi.json")).json()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    assert [one["operationId"] for one in operations if not one.get("description")] == []
+    assert [one["operationId"] for one in operations if ".py" in one["description"]] == []

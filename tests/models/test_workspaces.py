@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from tests.models.application import MERGE_PATCH, Service, at
 
 OURS = {"X-Regesta-Workspace": "ours"}
@@ -131,3 +132,16 @@ async def test_names_of_workspaces(memory_service: Service) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
     sent = await memory_service.client.post("/models", json={"name": "a", "workspace": "theirs"}, headers=OURS)
     assert sent.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/a", "/models/a/aliases", "/models/a/versions/1/artifacts", "/versions"]
+)
+async def test_two_workspaces_are_none(memory_service: Service, path: str) -> None:
+    """One may be the client's, the other what its proxy appends."""
+    twice = [*OURS.items(), *THEIRS.items()]
+    answer = await memory_service.client.get(path, headers=twice)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    (issue,) = answer.json()["errors"]
+    assert issue["loc"] == ["header", "X-Regesta-Workspace"]
+    assert issue["type"] == "repeated_header"

@@ -72,7 +72,9 @@ async def test_who_comes_alone_stays_alone() -> None:
     assert store.together == []
 
 
-async def test_who_comes_meanwhile_goes_together() -> None:
+async def test_who_comes_meanwhile_goes_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LULL", "LONGEST", "PATIENCE"):  # on a busy machine a millisecond is soon over
+        monkeypatch.setattr(gathering, name, 1.0)
     store = Store()
     (first,) = await store.started("a")
     later = await store.started("b", "c", "d", "e", "f")

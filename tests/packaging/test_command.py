@@ -39,6 +39,20 @@ def test_a_missing_module_of_ours_is_not_hidden() -> None:
     assert "ModuleNotFoundError" in done.stderr
 
 
+def test_ctrl_c_while_it_is_loaded_ends_it_quietly() -> None:
+    program = """
+import importlib.abc, runpy, signal, sys
+class Interrupted(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "regesta.service":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+runpy.run_module("regesta", run_name="__main__", alter_sys=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_import_regesta_needs_nothing_of_the_service() -> None:
     blocked = dict.fromkeys(SERVICE_MODULES)
     program = f"import sys; sys.modules.update({blocked!r}); import regesta, regesta.__main__"

@@ -66,6 +66,7 @@ def test_the_image_serves_and_watches_itself(instructions: list[tuple[str, str]]
     assert (python, option) == ("python", "-c")
     compile(program, "HEALTHCHECK", "exec")
     assert "/livez" in program
+    assert "int(os.environ.get('REGESTA_PORT', 8000))" in program
 
 
 def test_only_what_the_wheel_needs_enters_the_build() -> None:

@@ -161,21 +161,29 @@ def test_a_conjunction_is_a_new_dict() -> None:
     assert given == {"a": 1}
 
 
+def test_positions_in_arrays_that_somebody_stored() -> None:
+    """The first element in MongoDB's order, descending the last; null for what has nothing there."""
+    raw = {"a": ["x", 5, None, OID, 2.5], "e": [], "sub": [{"n": 3}, {"n": Decimal128("7")}, {}], "deep": [[1]]}
+    raw |= {"objects": [{"b": 1}, {"a": 2}, {"a": "x"}], "bytes": [b"b", b"aa", uuid.UUID(int=0)]}
+    paths = ("a", "e", "sub.n", "deep", "objects", "bytes", "a.b")
+    assert position(raw, [(path, 1) for path in paths]) == [None, [], None, [[1]], {"a": 2}, b"b", None]
+    descending = position(raw, [(path, -1) for path in paths])
+    assert descending == [OID, [], Decimal128("7"), [[1]], {"a": "x"}, uuid.UUID(int=0), None]
+
+
 def test_the_shape_of_a_keyset() -> None:
-    assert keyset_filter([("_id", 1)], [5]) == {"_id": {"$gt": 5}}
-    assert keyset_filter([("a", 1), ("_id", 1)], [3, 5]) == {
-        "a": {"$gte": 3},
-        "$or": [{"a": {"$gt": 3}}, {"a": {"$eq": 3}, "_id": {"$gt": 5}}],
-    }
-    assert keyset_filter([("a", -1), ("_id", 1)], ["x", 5]) == {
-        "a": {"$not": {"$gt": "x"}},
-        "$or": [{"a": {"$lt": "x"}}, {"a": {"$eq": None}}, {"a": {"$eq": "x"}, "_id": {"$gt": 5}}],
-    }
-    numbers = keyset_filter([("a", -1), ("_id", -1)], [3, 5])
-    assert numbers["$or"][0] == {"a": {"$lt": 3}}
-    assert repr(numbers["$or"][1]) == "{'a': {'$in': [None, nan]}}"
-    assert numbers["$or"][2:] == [{"a": {"$eq": 3}, "_id": {"$lt": 5}}]  # an id is there, and a value
-    assert keyset_filter([("a", -1), ("_id", 1)], [None, 5]) == {"a": {"$eq": None}, "_id": {"$gt": 5}}
+    """One range of each key, without alternatives: MongoDB may not merge those."""
+    (*nothing, last) = keyset_filter([("_id", 1)], [5])["$and"]
+    assert last == {"_id": {"$not": {"$lte": 5}}}
+    assert {"_id": {"$not": {"$eq": None}}} in nothing
+    assert {"_id": {"$not": {"$lt": 5}}} in nothing
+    (*nothing, either) = keyset_filter([("a", -1), ("_id", 1)], ["x", 5])["$and"]
+    assert {"a": {"$not": {"$gt": "x"}}} in nothing
+    assert {"a": {"$not": {"$gte": {}}}} in nothing
+    later, tied = either["$or"]
+    assert later == {"a": {"$not": {"$gte": "x"}}}
+    assert tied["$and"][0] == {"a": {"$eq": "x"}}
+    assert tied["$and"][-1] == {"_id": {"$not": {"$lte": 5}}}
 
 
 @pytest.mark.parametrize(("sort", "values"), [([], []), ([("a", 1)], []), ([("a", 1)], [1, 2])])

@@ -94,6 +94,28 @@ def test_a_misspelt_name_gets_a_hint() -> None:
         parse_parameters(b"cascad=true", ALLOWED)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("yaer__gte", "; did you mean 'year__gte'?"),
+        ("year__get", "; did you mean 'year__gte'?"),
+        ("title__gte", "; it takes id, year, sort"),
+    ],
+)
+def test_an_operator_in_common_is_no_likeness(name: str, hint: str) -> None:
+    allowed = dict.fromkeys(("id", "id__gte", "year", "year__gte", "sort"), flag())
+    with pytest.raises(Invalid) as caught:
+        parse_parameters(f"{name}=1".encode(), allowed)
+    assert caught.value.issues[0].message == f"is not a parameter of this operation{hint}"
+
+
+def test_a_summary_counts_the_other_issues() -> None:
+    for more, said in ((b"", ""), (b"&x=1", " (and 1 more issue)"), (b"&x=1&y=1", " (and 2 more issues)")):
+        with pytest.raises(Invalid) as caught:
+            parse_parameters(b"cascade=yes" + more, {"cascade": flag()})
+        assert caught.value.detail.endswith(f"must be true or false{said}")
+
+
 def test_hints_do_not_cost_a_server_its_time() -> None:
     allowed = {f"{letter}{number}__contains": flag() for letter in "abcdef" for number in range(200)}
     many = "&".join(f"{number}x__contain=1" for number in range(MAX_PARAMETERS)).encode()

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pytest
 from beanie import Document, Indexed, Link
 from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, BeforeValidator, Field, computed_field, model_validator
 
 from regesta import Secret
 from regesta.store import collection_of
@@ -150,6 +150,94 @@ async def test_ids_of_another_type(any_database: Any, key: Any) -> None:
         assert listed.json()["items"][0]["title"] == "t"
 
 
+def stripped(value: Any) -> Any:
+    return value.strip()
+
+
+class Tagged(Document):
+    tag: Annotated[str, BeforeValidator(stripped)] = "d"
+    top: int = 1
+    below: int = 1
+
+    @computed_field
+    def loud(self) -> str:
+        return self.tag.upper()
+
+    @computed_field
+    def ratio(self) -> float:
+        return self.top / self.below
+
+    class Settings:
+        name = "tagged"
+
+
+async def test_what_breaks_the_models_own_functions_can_be_read_and_repaired(any_database: Any) -> None:
+    async with served(any_database, Tagged, name="tagged") as client:
+        rows = [{"_id": ObjectId(), **row} for row in ({"tag": None}, {"tag": 5}, {"below": 0}, {"tag": "t"})]
+        await collection_of(Tagged).insert_many(rows)
+        items = (await client.get("/tagged")).json()["items"]
+        assert [item.get("ratio") for item in items] == [None, None, None, 1.0]
+        assert [item["tag"] for item in items] == [None, 5, "d", "t"]
+        exported = await client.get("/tagged", headers={"accept": "application/x-ndjson"})
+        assert len(exported.content.splitlines()) == len(rows)
+        for item in items[:2]:
+            url = f"/tagged/{item['id']}"
+            assert (await client.get(url)).json() == item
+            assert pointers(await client.merge(url, {"top": 2})) == {"/tag"}
+            assert (await client.put(url, json={"tag": "u"})).json()["loud"] == "U"
+        await collection_of(Tagged).update_one({"_id": rows[0]["_id"]}, {"$set": {"tag": None}})
+        assert (await client.delete(f"/tagged/{rows[0]['_id']}")).status_code == 204
+        new = await client.post("/tagged", json={"below": 0})
+        assert (new.status_code, new.json()["below"]) == (201, 0)
+
+
+class Naive(Document):
+    """Its datetimes have no zone, as Beanie reads them."""
+
+    began: datetime
+    name: str = "n"
+
+    @computed_field
+    def year(self) -> int:
+        return (self.began - datetime(1, 1, 1)).days // 365  # noqa: DTZ001 - see above
+
+    @model_validator(mode="after")
+    def recent(self) -> Self:
+        if self.began < datetime(2000, 1, 1):  # noqa: DTZ001
+            raise ValueError("too old")
+        return self
+
+    class Settings:
+        name = "naive"
+
+
+class LooseNaive(Naive):
+    @model_validator(mode="after")
+    def recent(self) -> Self:
+        return self
+
+    class Settings:
+        name = "naive"
+
+
+@pytest.mark.parametrize(("document", "zone"), [(Naive, ""), (LooseNaive, "Z")])
+async def test_a_model_may_expect_datetimes_without_a_zone(
+    any_database: Any, document: type[Document], zone: str
+) -> None:
+    """What is shown can be sent."""
+    async with served(any_database, document, name="naive") as client:
+        row = {"_id": ObjectId(), "began": datetime(2024, 1, 1, tzinfo=UTC)}
+        await collection_of(document).insert_one(dict(row))
+        url = f"/naive/{row['_id']}"
+        shown = (await client.get(url)).json()
+        assert shown == {"id": str(row["_id"]), "began": f"2024-01-01T00:00:00{zone}", "name": "n", "year": 2024}
+        assert (await client.get("/naive")).json()["items"] == [shown]
+        assert (await client.merge(url, {"name": "m"})).json() == {**shown, "name": "m"}
+        replaced = await client.put(url, json={"began": shown["began"]})
+        assert replaced.json() == shown
+        assert (await client.delete(url)).status_code == 204
+
+
 class Many(Document):
     n: int
     free: dict[str, Any] = Field(default_factory=dict)
@@ -167,3 +255,32 @@ async def test_free_dicts_with_keys_that_clients_could_not_send(database: Any) -
         assert (await client.merge(url, {"n": 2})).json() == {**item, "n": 2}
         more = await client.merge(url, {"free": {"d": 1}})
         assert more.json() == {**item, "n": 2, "free": {"a.b": 1, "c": {"": 2}, "d": 1}}
+
+
+class Mixed(Document):
+    year: Annotated[int | None, Indexed()] = None
+
+    class Settings:
+        name = "mixed"
+
+
+IDS = ["a", "b", "c", 1, 2, 3.5, ObjectId(), ObjectId(), Binary(b"0" * 16, 4), {"a": 1}, False]
+
+
+@pytest.mark.parametrize("sort", ["", "-id", "year", "-year"])
+async def test_pages_show_rows_of_every_type(any_database: Any, sort: str) -> None:
+    """G11: no row is lost or comes twice because another has its field, or its id, of another type."""
+    async with served(any_database, Mixed, sorts=["id", "year"]) as client:
+        years = [2.5, "x", None, True, datetime(2024, 1, 1, tzinfo=UTC), 1999, {"a": 1}, ObjectId(), "1999", 7, b"a"]
+        rows = [{"_id": identity, "year": year} for identity, year in zip(IDS, years, strict=True)]
+        await collection_of(Mixed).insert_many(rows)
+        asked = {"sort": sort} if sort else {}
+        whole = (await client.get("/mixeds", params=asked)).json()["items"]
+        assert len(whole) == len(IDS)
+        seen: list[Any] = []
+        page = {"next_page_token": ""}
+        while "next_page_token" in page:
+            token = {"page_token": page["next_page_token"]} if page["next_page_token"] else {}
+            page = (await client.get("/mixeds", params={**asked, "page_size": "2", **token})).json()
+            seen += page["items"]
+        assert seen == whole

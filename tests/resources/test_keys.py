@@ -1,14 +1,18 @@
 """Keys in the path: ids and natural keys of every kind."""
 
-from typing import Annotated, Any
+import json
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from beanie import Document, Indexed
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr, field_validator
 
+from regesta import DeclarationError, Resource, WriteOnly
 from regesta.store import collection_of
 
 from .serving import Client, created, pointers, served
@@ -67,6 +71,125 @@ class ByNumber(Document):
 
     class Settings:
         name = "by_number"
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class ByLevel(Document):
+    id: Level  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_level"
+
+
+class ByDay(Document):
+    day: Annotated[date, Indexed(unique=True)]
+    n: int = 0
+
+    class Settings:
+        name = "by_day"
+
+
+class ByMoment(Document):
+    at: Annotated[datetime, Indexed(unique=True)]
+    n: int = 0
+
+    class Settings:
+        name = "by_moment"
+
+
+class MomentId(Document):
+    id: datetime  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "moment_id"
+
+
+class ByWeight(Document):
+    id: float  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_weight"
+
+
+class ByAnswer(Document):
+    id: bool  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_answer"
+
+
+class ByLength(Document):
+    id: timedelta  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_length"
+
+
+class Code(RootModel[str]):
+    pass
+
+
+class ByCode(Document):
+    id: Code  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_code"
+
+
+class ByPlace(Document):
+    id: Literal[1, 2]  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_place"
+
+
+class ByEither(Document):
+    id: int | str  # type: ignore[assignment]
+    n: int = 0
+
+    class Settings:
+        name = "by_either"
+
+
+class BySlug(Document):
+    slug: Annotated[str, Indexed(unique=True)]
+    n: int = 0
+
+    @field_validator("slug")
+    @classmethod
+    def lowered(cls, value: str) -> str:
+        return value.strip().lower()
+
+    class Settings:
+        name = "by_slug"
+
+
+class Pair(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    a: int
+
+
+class Unfit(Document):
+    pair: Pair
+    raw: bytes
+    both: tuple[int, str]
+    several: RootModel[list[int]]
+    password: SecretStr
+    unseen: Annotated[str, WriteOnly]
+
+    class Settings:
+        name = "unfit"
 
 
 async def lives(client: Client, answer: httpx.Response, n: int = 7) -> None:
@@ -193,6 +316,94 @@ async def test_a_number_is_a_natural_key(any_database: Any) -> None:
         answer = await client.post("/by_numbers", json={"number": 2**53 + 1})
         assert answer.headers["location"] == f"/by_numbers/{2**53 + 1}"
         assert (await client.get("/by_numbers/01")).status_code == 422
+        await lives(client, answer)
+
+
+async def test_a_number_with_a_name_is_a_key(any_database: Any) -> None:
+    """To look for an IntEnum in a range of 2**64 integers would take until the end of time."""
+    async with served(any_database, ByLevel) as client:
+        answer = await client.post("/by_levels", json={"id": 2})
+        assert answer.headers["location"] == "/by_levels/2"
+        assert (await client.get("/by_levels/3")).status_code == 422
+        await lives(client, answer)
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "value", "text"),
+    [
+        (ByDay, "day", "2024-05-01", "2024-05-01"),
+        (ByMoment, "at", "2024-05-01T00:00:00Z", "2024-05-01T00:00:00Z"),
+        (ByMoment, "at", "2024-05-01T00:00:00.5+01:00", "2024-04-30T23:00:00.500000Z"),
+        *((ByWeight, "id", 1.5, "1.5"), (ByWeight, "id", 1e30, "1e+30"), (ByWeight, "id", 2.0, "2.0")),
+        *((ByAnswer, "id", True, "true"), (ByAnswer, "id", False, "false"), (ByLength, "id", "PT1H", "PT1H")),
+        *((ByCode, "id", "a b", "a b"), (ByPlace, "id", 2, "2"), (ByEither, "id", 5, "5"), (ByEither, "id", "x", "x")),
+    ],
+)
+async def test_a_key_of_another_type_stands_in_paths_as_clients_see_it(
+    any_database: Any, document: type[Document], name: str, value: Any, text: str
+) -> None:
+    async with served(any_database, document, key=name, name="things") as client:
+        url = f"/things/{quote(text, safe='')}"
+        answer = await client.post("/things", json={name: value})
+        assert (answer.status_code, answer.headers["location"]) == (201, url)
+        shown = answer.json()[name]
+        assert (await client.get(url)).content == answer.content
+        assert (await client.put(url, json={name: value, "n": 1})).json()[name] == shown
+        assert (await client.put(url, json={name: shown, "n": 2})).json()["n"] == 2
+        patch = {"op": "patch", "key": text, "body": {"n": 3}}
+        batch = await client.post("/things:batch", json={"operations": [patch]})
+        assert [result["key"] for result in batch.json()["results"]] == [text]
+        line = json.dumps({name: value, "n": 4})
+        headers = {"content-type": "application/x-ndjson"}
+        imported = await client.post("/things?on_conflict=replace", content=line, headers=headers)
+        assert json.loads(imported.text.splitlines()[0]).items() >= {"status": 200, "key": text}.items()
+        await lives(client, answer)
+        again = await client.put(f"{url}?allow_missing=true", json={"n": 5})
+        assert (again.status_code, again.json()[name]) == (201, shown)
+        assert (await client.get(again.headers["location"])).json() == again.json()
+
+
+async def test_a_moment_is_an_id(database: Any) -> None:
+    """Not in memory: mongomock deletes no document with such an id."""
+    async with served(database, MomentId) as client:
+        await lives(client, await client.post("/moment_ids", json={"id": "2024-05-01T00:00:00Z"}))
+
+
+async def test_a_value_whose_text_is_that_of_another_is_no_key(any_database: Any) -> None:
+    async with served(any_database, ByEither) as client:
+        assert pointers(await client.post("/by_eithers", json={"id": "5"})) == {"/id"}
+        assert await collection_of(ByEither).count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        *(("pair", "cannot stand in a path"), ("raw", "cannot stand in a path"), ("both", "cannot stand in a path")),
+        *(("several", "cannot stand in a path"), ("password", "is hidden"), ("unseen", "is hidden")),
+    ],
+)
+def test_what_cannot_stand_in_a_path_is_refused_as_key(key: str, said: str) -> None:
+    with pytest.raises(DeclarationError, match=f"{key!r} {said}"):
+        Resource(Unfit, key=key)
+
+
+async def test_a_new_document_has_the_key_of_its_path(any_database: Any) -> None:
+    """Else its Location leads nowhere, and the same PUT again meets it as a stranger."""
+    async with served(any_database, BySlug, key="slug") as client:
+        url = "/by_slugs/ABC?allow_missing=true"
+        for _ in range(2):
+            refused = await client.put(url, json={"n": 1})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["loc"] == ["path", "by_slug"]
+            assert "'ABC' is no key of by_slugs: it is written 'abc'" in refused.json()["detail"]
+        replace = {"op": "replace", "key": "ABC", "body": {"n": 1}, "allow_missing": True}
+        assert (await client.post("/by_slugs:batch", json={"operations": [replace]})).status_code == 422
+        headers = {"content-type": "application/x-ndjson"}
+        imported = await client.post("/by_slugs?on_conflict=replace", content='{"slug": "ABC"}', headers=headers)
+        assert json.loads(imported.text.splitlines()[0])["status"] == 422
+        assert await collection_of(BySlug).count_documents({}) == 0
+        answer = await client.put("/by_slugs/abc?allow_missing=true", json={"n": 1})
+        assert answer.status_code == 201
         await lives(client, answer)
 
 

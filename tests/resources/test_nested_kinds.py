@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
 from beanie import Document
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+from regesta import DeclarationError, crud_router
 
 from .serving import created, keeps, pointers, served
 
@@ -87,6 +91,10 @@ KINDS: list[tuple[str, Any, Any, list[tuple[Any, str]]]] = [
     ("frozen", Frozen, {"name": "a"}, [({}, "/value/name")]),
     ("dict_of_models", dict[str, Part], {"ü": P, "b": P}, [({"x": {"name": "a", "size": "1"}}, "/value/x/size")]),
     ("dict_of_lists", dict[str, list[Part]], {"a": PS}, [({"a": [{"name": None}]}, "/value/a/0/name")]),
+    ("dict_of_bool_keys", dict[bool, int], {"true": 1, "false": 2}, [({"True": 1}, "/value/True/[key]")]),
+    ("bare_dict", typing.Dict, {"a": {"b": 1}}, [([], "/value")]),  # noqa: UP006 - unlike dict, a generic
+    ("bare_list", typing.List, [{"b": 1}], [({}, "/value")]),  # noqa: UP006
+    ("dict_of_int_keys", dict[int, int], {"1": 1, "-2": 2}, [({"01": 1}, "/value/01/[key]")]),
     ("optional_model", Part | None, P, [({"name": 3}, "/value/name")]),
     ("optional_list", list[Part] | None, PS, [([{"name": "a", "more": 1}], "/value/0/more")]),
     ("discriminated", Pet, {"kind": "cat", "lives": 9}, [({"kind": "cow"}, "/value")]),
@@ -133,6 +141,18 @@ async def test_one_field(
             found = pointers(await client.operate(url, {"op": "replace", "path": "/value", "value": wrong}))
             assert found & {pointer, f"/0{pointer}"}, wrong
         assert (await client.get(url)).json() == {**document, "n": 1}
+
+
+class Rated(BaseModel):
+    rates: Mapping[Annotated[float, Field(ge=0)], int] = {}
+
+
+@pytest.mark.parametrize("annotation", [dict[float, int], dict[str, dict[float, int]] | None, list[Rated]])
+def test_keys_that_could_not_be_sent_back_are_refused(annotation: Any) -> None:
+    document: Any = create_model("Keyed", __base__=Document, value=(annotation, ...))
+    with pytest.raises(DeclarationError, match=r"Keyed\.value"):
+        crud_router(document, operations=["list", "create"])
+    crud_router(document, operations=["list", "get"])
 
 
 class House(Document):

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from beanie import Document, Indexed, Link, PydanticObjectId
 from pydantic import BaseModel, Field, computed_field, field_validator, model_validator
+from pymongo import IndexModel
 
 from regesta import Resource, Schemas
 from regesta.store import collection_of
@@ -154,3 +155,30 @@ async def test_a_patch_reads_nothing_that_the_model_does_not_show(any_database: 
         assert pointers(await client.operate(url, asked)) == {"/0/path"}
         told = [{"op": "test", "path": "/name", "value": "n"}, {"op": "replace", "path": "/password", "value": "p"}]
         assert (await client.operate(url, *told)).json()["theName"] == "n"
+
+
+class Member(Document):
+    name: Annotated[str, Indexed()]
+    pin: Annotated[str, Indexed()] = "1234"
+    home: Home = Home(city="here")
+
+    class Settings:
+        name = "members"
+        indexes = [IndexModel(["home.door_code"])]
+
+
+class MemberRead(BaseModel):
+    name: str
+    home: HomeRead
+
+
+async def test_what_it_hides_is_no_filter_unless_that_is_said(any_database: Any) -> None:
+    sent = {"name": "a", "pin": "1234", "home": {"city": "here", "door_code": "1"}}
+    read = Schemas(read=MemberRead)
+    async with served(any_database, Member, schemas=read) as client:
+        assert (await client.post("/members", json=sent)).status_code == 201
+        assert len((await client.get("/members?name=a&sort=name")).json()["items"]) == 1
+        for probe in ("pin=1234", "pin__prefix=1", "sort=pin", "home.door_code=1", 'filter=pin = "1234"'):
+            assert (await client.get(f"/members?{probe}")).status_code == 422
+    async with served(any_database, Member, schemas=read, filters=["name", "pin"]) as client:
+        assert len((await client.get("/members?pin=1234")).json()["items"]) == 1

@@ -50,7 +50,7 @@ KINDS: list[tuple[str, Any, Any, Any, list[Any]]] = [
     ("str_enum", Mood, "good", "good", ["bad"]),
     ("int_enum", Level, 2, 2, ["2", 3]),
     ("literal", Literal["a", 1], 1, 1, ["1", "b"]),
-    ("decimal", Decimal, "1.50", "1.50", [True, "x", "NaN", None]),
+    ("decimal", Decimal, "1.50", "1.50", [True, "x", "NaN", None, "1" * 35, "1E+7000"]),
     ("bytes", bytes, "text ü", "text ü", [1, None]),
     ("datetime_utc", datetime.datetime, "2024-01-02T03:04:05.678Z", "2024-01-02T03:04:05.678000Z", ["yesterday", None]),
     ("datetime_zone", datetime.datetime, "2024-01-02T03:04:05+02:00", "2024-01-02T01:04:05Z", ["2024-13-01T00:00:00Z"]),

@@ -1,8 +1,11 @@
 """Validators of the document's own, in every mode, run on every way in."""
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
+import httpx
+import pytest
 from beanie import Document
 from pydantic import (
     AfterValidator,
@@ -14,10 +17,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError, PydanticUseDefault
 
+from regesta import Secret
 from regesta.store import collection_of
 
-from .serving import created, pointers, served
+from .serving import Client, created, pointers, served
 
 
 def check_even(value: int) -> int:
@@ -130,6 +135,104 @@ async def test_a_before_validator_fills_a_body(any_database: Any) -> None:
     async with served(any_database, Span) as client:
         document = await created(client, "/spans", {"first": 3})
         assert (document["first"], document["last"], document["width"]) == (3, 3, 0)
+        url = f"/spans/{document['id']}"
+        assert (await client.put(url, json={"first": 4})).json() == {**document, "first": 4, "last": 4}
+        assert pointers(await client.merge(url, {"first": 5})) == {""}, "the last is still there"
+        moved = await client.operate(
+            url, {"op": "remove", "path": "/last"}, {"op": "replace", "path": "/first", "value": 5}
+        )
+        assert moved.json() == {**document, "first": 5, "last": 5}
+
+
+def refuse(value: Any) -> Any:
+    """Raise what the text says."""
+    if value == "assertion":
+        raise AssertionError("is bad")
+    if value == "custom":
+        raise PydanticCustomError("bad", "is {what}", {"what": "bad"})
+    if value == "default":
+        raise PydanticUseDefault
+    if value == "value":
+        raise ValueError("is bad")
+    return value.strip()
+
+
+class Refusing(Document):
+    text: Annotated[str, BeforeValidator(refuse)] = "d"
+    other: str = "o"
+    plain: int = 0
+    secret: Annotated[str | None, Secret] = None
+    when: date | str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_whole(cls, value: Any) -> Any:
+        if value.get("secret") == "needed" and "other" not in value:
+            raise ValueError("other is needed")
+        return {**value, "other": refuse(value["other"])} if "other" in value else value
+
+    class Settings:
+        name = "refusings"
+
+
+async def answers(client: Client, url: str, body: dict[str, Any]) -> list[httpx.Response]:
+    """Of every way to write a body: POST, PUT, both patches, a batch and an import."""
+    operations = [{"op": "add", "path": f"/{name}", "value": value} for name, value in body.items()]
+    return [
+        await client.post("/refusings", json=body),
+        await client.put(url, json=body),
+        await client.merge(url, body),
+        await client.operate(url, *operations),
+        await client.post("/refusings:batch", json={"operations": [{"op": "create", "body": body}]}),
+        await client.post("/refusings", content=json.dumps(body), headers={"content-type": "application/x-ndjson"}),
+    ]
+
+
+@pytest.mark.parametrize("how", ["value", "assertion", "custom"])
+async def test_what_a_before_validator_refuses_is_refused_in_every_way(any_database: Any, how: str) -> None:
+    async with served(any_database, Refusing) as client:
+        document = await created(client, "/refusings", {"text": " t "})
+        url = f"/refusings/{document['id']}"
+        for field, pointer in (("text", "/text"), ("other", "")):
+            for answer in await answers(client, url, {field: how}):
+                found = json.loads(answer.content.splitlines()[0])
+                (issue,) = found.get("problem", found)["errors"]
+                assert issue["pointer"].removeprefix("/operations/0/body") == pointer
+                assert issue["message"].endswith("is bad")
+        assert (await client.get("/refusings")).json()["items"] == [document]
+
+
+async def test_a_before_validator_may_ask_for_the_default(any_database: Any) -> None:
+    async with served(any_database, Refusing) as client:
+        document = await created(client, "/refusings", {"text": "default", "plain": 1})
+        assert document["text"] == "d"
+        url = f"/refusings/{document['id']}"
+        for write in (client.merge, lambda url, body: client.put(url, json=body)):
+            assert (await client.merge(url, {"text": "t"})).json()["text"] == "t"
+            assert (await write(url, {"text": "default"})).json()["text"] == "d"
+
+
+async def test_a_before_validator_of_the_whole_sees_what_stays(any_database: Any) -> None:
+    async with served(any_database, Refusing) as client:
+        document = await created(client, "/refusings", {"other": " o ", "secret": "needed", "when": "2024-01-01"})
+        assert isinstance((await collection_of(Refusing).find_one({}))["when"], datetime)
+        assert document["other"] == "o"
+        url = f"/refusings/{document['id']}"
+        assert pointers(await client.put(url, json={"plain": 1})) == {""}
+        assert pointers(await client.operate(url, {"op": "remove", "path": "/other"})) == {""}
+        assert (await client.merge(url, {"plain": 1})).json() == {**document, "plain": 1}
+        assert (await client.merge(url, {"other": " p "})).json() == {**document, "plain": 1, "other": "p"}
+
+
+async def test_what_breaks_a_validator_is_refused(any_database: Any) -> None:
+    async with served(any_database, Refusing) as client:
+        document = await created(client, "/refusings", {})
+        url = f"/refusings/{document['id']}"
+        for body in ({"text": 5}, {"other": 5}, {"other": "default"}):
+            for answer in (await answers(client, url, body))[:4]:
+                assert pointers(answer) == {""}
+                assert answer.json()["errors"][0]["type"] == "validator_failed"
+        assert (await client.get("/refusings")).json()["items"] == [document]
 
 
 async def test_a_validator_that_looks_at_other_fields_sees_those_that_are_not_sent(any_database: Any) -> None:

@@ -48,7 +48,7 @@ LARGE: list[dict[str, Any]] = [
 def issues_in(tree: dict[str, Any]) -> Any:
     body = json.dumps(tree).encode()
     with pytest.raises(Invalid) as caught:
-        CODEC.from_body(body, CODEC.check_fields(read_json(body)))
+        _ = CODEC.check_fields(read_json(body)) and CODEC.from_body(body)
     return caught.value.issues
 
 
@@ -56,7 +56,7 @@ def issues_in(tree: dict[str, Any]) -> Any:
 def test_of_a_large_body_the_first_wrong_item_is_found(tree: dict[str, Any]) -> None:
     validator, body = BodyValidator(Whole, frozenset()), json.dumps({**tree, "number": "x"}).encode()
     with pytest.raises(ValidationError) as new:
-        validator.validate(body, json.loads(body))
+        validator.validate(body)
     with pytest.raises(ValidationError) as patched:
         validator.validate_some(json.loads(body), {})
     assert new.value.error_count() == patched.value.error_count() <= 4

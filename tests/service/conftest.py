@@ -1,13 +1,12 @@
 """The service in this process, on a real mongod."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from fastapi import FastAPI
 
 from regesta import Hooks
@@ -17,16 +16,6 @@ from regesta.service import Settings, create_app
 from . import shelf
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_tracebacks() -> Iterator[None]:
-    """As the service sets it up: left alone, structlog draws tracebacks with rich where that is, for seconds each."""
-    *others, _ = structlog.get_config()["processors"]
-    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*others, plain])
-    yield
-    structlog.reset_defaults()
 
 
 def service(*plugins: Any, **settings: Any) -> FastAPI:

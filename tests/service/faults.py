@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, HTTPException, Query
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
@@ -22,6 +22,11 @@ class Faults:
         @router.get("/defect")
         async def defect() -> None:
             raise RuntimeError(f"the password is {SECRET}")
+
+        @router.get("/careless")
+        async def careless(request: Request) -> None:
+            key = request.headers["x-key"]
+            raise RuntimeError(f"a key of {len(key)} letters")
 
         @router.get("/conflict")
         async def conflict() -> None:

@@ -52,8 +52,8 @@ def install_shelf(folder: Path) -> dict[str, str]:
     return {**kept, **mongod, "PYTHONPATH": str(folder), "REGESTA_PLUGINS": "shelf"}
 
 
-def regesta(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
+def regesta(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, with these variables too."""
     return subprocess.run(
         [sys.executable, "-m", "regesta", *arguments],
         capture_output=True,
@@ -61,7 +61,7 @@ def regesta(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
         timeout=60,
         check=False,
         cwd=folder,
-        env=install_shelf(folder / "plugins"),
+        env=install_shelf(folder / "plugins") | environment,
     )
 
 

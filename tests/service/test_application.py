@@ -47,7 +47,7 @@ def test_every_open_route_is_known() -> None:
     found = {f"{method} {route.path}" for route in routes_of(service()) for method in route.methods or ()}
 
     assert found == {
-        *("GET /docs", "HEAD /docs", "GET /openapi.json", "HEAD /openapi.json"),
+        *("GET /", "HEAD /", "GET /docs", "HEAD /docs", "GET /openapi.json", "HEAD /openapi.json"),
         *("GET /livez", "HEAD /livez", "GET /readyz", "HEAD /readyz"),
         *("GET /api/v1/audit-events", "HEAD /api/v1/audit-events"),
         *("GET /api/v1/audit-events/{audit_event}", "HEAD /api/v1/audit-events/{audit_event}"),
@@ -69,6 +69,13 @@ async def test_no_route_fails_when_it_is_called_without_credentials(client: http
         for method in route.methods or ():
             answer = await client.request(method, route.path)
             assert answer.status_code < 500, f"{method} {route.path}"
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    for method in ("GET", "HEAD"):
+        answer = await client.request(method, "/", headers={"Host": "elsewhere.example"})
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert "/" not in service().openapi()["paths"]
 
 
 def test_openapi_is_there_without_a_server() -> None:
@@ -112,8 +119,9 @@ def test_two_resources_of_one_name_stop_start_up() -> None:
         service(Rival(Resource(OtherBook, name="x"), Resource(OtherBook, name="x")))
 
 
-def test_two_equal_operation_ids_stop_start_up() -> None:
-    with pytest.raises(PluginError, match="operationId 'get_book'"):
+def test_two_equal_operation_ids_stop_start_up_and_the_cure_is_told() -> None:
+    both = r"operationId 'get_book': /api/v1/books/{book} and /api/v1/tomes/{book};.*`regesta plugins`.*`singular=`"
+    with pytest.raises(PluginError, match=both):
         service(Rival(Resource(OtherBook, name="tomes", singular="book")))
 
 

@@ -49,7 +49,17 @@ def test_plugins_are_listed_as_json() -> None:
 
 
 def test_version() -> None:
-    assert run("version")[:2] == (0, f"regesta {metadata.version('regesta')}\n")
+    for asked in ("version", "--version"):
+        assert run(asked)[:2] == (0, f"regesta {metadata.version('regesta')}\n")
+
+
+def test_help_tells_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # each option on one line
+    shown = run("serve", "--help")[1]
+
+    for option, default in {"store": "local", "port": "8000", "database": "regesta", "plugin": "all"}.items():
+        (line,) = (line for line in shown.splitlines() if f"--{option} " in line)
+        assert f"({default})" in line
 
 
 def test_plugins_add_commands() -> None:

@@ -1,6 +1,7 @@
 """`regesta serve` as a real process: how it starts, and every way it ends."""
 
 import contextlib
+import json
 import signal
 import socket
 import threading
@@ -205,6 +206,15 @@ def test_what_is_set_up_wrongly_is_said_in_one_line(tmp_path: Path, arguments: t
     done = regesta(tmp_path, "serve", *(() if "--port" in arguments else ("--port", "0")), *arguments)
 
     one_line(done, word)
+
+
+def test_a_misspelt_setting_brings_a_warning(tmp_path: Path) -> None:
+    done = regesta(
+        tmp_path, "serve", "--store", "nonsense", "--port", "0", REGESTA_STROE="hunter2", REGESTA_SHELF_X="y"
+    )
+
+    warning, _ = done.stderr.splitlines()
+    assert json.loads(warning)["event"] == "REGESTA_STROE is no setting, and ignored: is it REGESTA_STORE?"
 
 
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ async def test_neither_the_query_nor_control_characters_get_into_the_log(client:
     assert "hunter2" not in str(line)
 
 
+async def test_a_workspace_that_is_named_twice_is_refused_and_not_logged(client: httpx.AsyncClient) -> None:
+    with capture_logs() as logs:
+        answer = await client.get("/api/v1/books", headers=[("X-Regesta-Workspace", name) for name in ("a", "b")])
+
+    assert answer.status_code == 422
+    assert "workspace" not in logs[0]
+
+
 async def test_probes_are_logged_for_debugging_only(client: httpx.AsyncClient) -> None:
     with capture_logs() as logs:
         await client.get("/livez")
@@ -97,17 +105,32 @@ async def test_probes_are_logged_for_debugging_only(client: httpx.AsyncClient) -
     assert [line["log_level"] for line in logs] == ["debug", "debug"]
 
 
-async def test_a_defect_is_logged_with_its_traceback_and_at_the_level_error(serve: Serve) -> None:
+async def test_a_defect_is_logged_with_its_traceback_and_at_the_level_error(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serve(Faults()) as client:
         with capture_logs() as logs:
             answer = await client.get("/api/v1/faults/defect")
 
-    failed, request = logs
-    assert (failed["event"], failed["exc_info"]) == ("request failed", True)
+    (request,) = logs
+    (failed,) = (record for record in caplog.records if record.name == "regesta.request")
+    assert (failed.levelname, failed.exc_info and failed.exc_info[0]) == ("ERROR", RuntimeError)
+    assert answer.headers["x-request-id"] in failed.getMessage()
     assert (request["event"], request["log_level"], request["status"]) == ("request", "error", 500)
     assert request["error"] == "RuntimeError"
     assert request["route"] == "/api/v1/faults/defect"
-    assert failed["request_id"] == request["request_id"] == answer.headers["x-request-id"]
+    assert request["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_tracebacks_show_no_variables_where_nobody_set_up_logging(
+    serve: Serve, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serve(Faults()) as client:
+        await client.get("/api/v1/faults/careless", headers={"X-Key": SECRET})
+
+    said = caplog.text + "".join(capsys.readouterr())
+    assert f"a key of {len(SECRET)} letters" in said
+    assert SECRET not in said
 
 
 async def test_an_answer_that_breaks_off_is_logged(serve: Serve) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from regesta import ConfigurationError
 from regesta.service import Settings
+from regesta.service.settings import unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,34 @@ def test_a_wrong_value_is_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch
         Settings.load()
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_levels_and_formats_may_be_upper_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGESTA_LOG_LEVEL", "WARNING")
+
+    settings = Settings.load(log_format="Json")
+
+    assert (settings.log_level, settings.log_format) == ("warning", "json")
+
+
+def test_variables_that_nobody_reads_are_told_with_what_they_resemble() -> None:
+    known = [
+        "REGESTA_STORE",
+        "regesta_port",
+        "REGESTA_MONGOD",
+        "REGESTA_MODELS_ARTIFACTS",
+        "REGESTA_TWO_WORDS_X",
+        "HOME",
+    ]
+
+    assert unknown_variables(known, ["models", "two-words"]) == {}
+    assert unknown_variables(["REGESTA_STROE", "REGESTA_LOGLEVEL", "REGESTA_XYZ", *known], []) == {
+        "REGESTA_LOGLEVEL": "REGESTA_LOG_LEVEL",
+        "REGESTA_MODELS_ARTIFACTS": "",
+        "REGESTA_STROE": "REGESTA_STORE",
+        "REGESTA_TWO_WORDS_X": "",
+        "REGESTA_XYZ": "",
+    }
 
 
 def test_a_password_is_not_shown() -> None:

@@ -146,9 +146,10 @@ def test_a_second_owner_in_the_same_process_is_refused(server: LocalServer) -> N
 def test_a_second_owner_in_another_process_is_refused(other_owner: "subprocess.Popen[str]", tmp_path: Path) -> None:
     address, _ = address_and_pid(other_owner)
 
-    with pytest.raises(StoreInUse, match=rf"another process \(pid {other_owner.pid}\)"):
+    with pytest.raises(StoreInUse, match=rf"another process \(pid {other_owner.pid}\)") as caught:
         LocalServer(tmp_path / "store").start()
 
+    assert f'--store "{address}"' in str(caught.value)
     write(address, 1)
     assert stored(address) == [1]
 

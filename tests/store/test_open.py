@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.eventually import eventually
 
 from regesta.errors import ConfigurationError, StoreInUse
 from regesta.store import LocalServer, StoreKind, _open, open_store
+from regesta.store._mongod import find_mongod
 
 PASSWORD = "s3cr3t"
 
@@ -29,12 +32,31 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_a_server(mongod_uri: str) -> None:
+@pytest.fixture
+def lone_mongod(tmp_path: Path, unused_port: int) -> Iterator[str]:
+    """The host and port of a mongod that belongs to no replica set; it may still be starting."""
+    command = [str(find_mongod()), "--dbpath", str(tmp_path), "--port", str(unused_port), "--bind_ip", "127.0.0.1"]
+    with subprocess.Popen([*command, "--nounixsocket", "--quiet"], stdout=subprocess.DEVNULL) as process:
+        yield f"127.0.0.1:{unused_port}"
+        process.terminate()
+
+
+async def test_a_server(mongod_uri: str, caplog: pytest.LogCaptureFixture) -> None:
     async with open_store(mongod_uri, database="library") as store:
         assert store.kind is StoreKind.MONGODB
         assert store.database.name == "library"
         assert store.transactions
         assert store.url_without_credentials == mongod_uri.partition("?")[0]
+    assert "stands alone" not in caplog.text
+
+
+async def test_a_server_that_stands_alone_brings_a_warning(lone_mongod: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_store(f"mongodb://{lone_mongod}/?serverSelectionTimeoutMS=30000") as store:
+        assert not store.transactions
+
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert f"MongoDB at {lone_mongod} stands alone" in warning
+    assert "--replSet" in warning
 
 
 async def test_the_client_is_the_one_of_the_lane(database: Any) -> None:
@@ -92,6 +114,33 @@ async def test_the_default_is_a_directory_here(tmp_path: Path, monkeypatch: pyte
         assert store.database.name == "regesta"
 
 
+async def test_a_local_directory_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    async with open_store("local:~/store") as store:
+        assert store.url_without_credentials == f"local:{tmp_path / 'store'}"
+
+    with pytest.raises(ConfigurationError, match="no such home"):
+        async with open_store("local:~nobody-has-this-name/store"):
+            pytest.fail("opened")
+    assert not any((tmp_path / "here").iterdir())
+
+
+async def test_an_existing_store_is_not_made(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    with pytest.raises(ConfigurationError, match=f"no local store in {directory}: .* --store"):
+        async with open_store(f"local:{directory}", existing=True):
+            pytest.fail("opened")
+    assert not directory.exists()
+
+    with LocalServer(directory):
+        pass
+    async with open_store(f"local:{directory}", existing=True) as store:
+        assert store.transactions
+
+
 async def test_a_cancelled_start_leaves_nothing_behind(tmp_path: Path) -> None:
     async def hold() -> None:
         async with open_store(f"local:{tmp_path}"):
@@ -141,6 +190,14 @@ async def test_nobody_answers(unused_port: int) -> None:
     with pytest.raises(ConfigurationError, match=f"answers at 127.0.0.1:{unused_port}: start it"):
         async with open_store(address):
             pytest.fail("opened")
+
+
+async def test_a_name_that_dns_does_not_know() -> None:
+    with pytest.raises(ConfigurationError, match=r"DNS has no MongoDB under the name nowhere\.invalid ") as caught:
+        async with open_store(f"mongodb+srv://ann:{PASSWORD}@nowhere.invalid/x?connectTimeoutMS=1000"):
+            pytest.fail("opened")
+
+    assert PASSWORD not in str(caught.value)
 
 
 async def test_a_wrong_password(mongod_uri: str) -> None:

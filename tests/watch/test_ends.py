@@ -5,11 +5,13 @@ import contextlib
 import gc
 import json
 import weakref
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import httpx
 import pytest
 from beanie import Document, Indexed
+from pymongo.errors import AutoReconnect
 from tests.eventually import eventually_async
 from tests.watch.streams import QUICK, watched
 
@@ -186,3 +188,45 @@ async def test_nothing_is_left_behind(database: Any) -> None:
             return hub() is None and not len(hubs._hubs)
 
         await eventually_async(forgotten)
+
+
+class Elections:
+    """Change streams that end after one answer each, as in one short election after the other."""
+
+    token: Mapping[str, Any] = {"_data": "01"}
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.answered = False
+
+    @contextlib.asynccontextmanager
+    async def open(self, _: Any, after: Any = None) -> AsyncIterator["Elections"]:
+        assert (after is None) == (self.opened == 0)
+        self.opened += 1
+        self.answered = False
+        yield self
+
+    async def next(self) -> None:
+        if self.answered:
+            raise AutoReconnect("the primary steps down")
+        self.answered = True
+
+
+async def test_a_pause_is_short_again_after_the_stream_went_on(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    elections = Elections()
+    monkeypatch.setattr(hubs, "open_changes", elections.open)
+    monkeypatch.setattr(hubs, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(hubs, "LONGEST_PAUSE", 60.0)
+    hub = hubs.Hub(database["watched_entries"])
+    hub.users = 1
+
+    async def many() -> bool:
+        # Each pause twice as long as the one before: the last of them would be a minute.
+        return elections.opened > 30
+
+    async def ended() -> bool:
+        return hub.ended
+
+    await eventually_async(many)
+    hub.users = 0
+    await eventually_async(ended)

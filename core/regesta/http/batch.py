@@ -46,7 +46,10 @@ class Batch:
         self._resource = exchange.resource
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """Many writes: all or none of them, or each by itself."""
+        """Create, replace, patch and delete many documents, in the order of the operations.
+
+        All of them are done or none; with `"atomic": false` each stands or falls by itself.
+        """
         check_path(request)
         dry = only_validates(request)
         media_type_of(request, JSON)

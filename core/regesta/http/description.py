@@ -71,7 +71,7 @@ class Description:
         self._callers = exchange.callers
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """The description; 304 where the client has it."""
+        """JSON Schemas of what is read and sent, and what can be asked: filters, sorts, facets, operations."""
         check_path(request)
         parse_parameters(request.scope["query_string"], {})
         await self._callers.of(request, Operation.SCHEMA, scope, actor)

@@ -44,7 +44,10 @@ T = TypeVar("T", bound=Document)
 
 
 class Endpoints(Generic[T]):
-    """What each generated route calls. `scope` and `actor` are what the resource's dependencies answered."""
+    """What each generated route calls. `scope` and `actor` are what the resource's dependencies answered.
+
+    The docstrings of the endpoints are what OpenAPI says of them.
+    """
 
     def __init__(self, operations: Operations[T]) -> None:
         self.operations = operations
@@ -79,7 +82,10 @@ class Endpoints(Generic[T]):
         self.batch, self.batch_parameters = Batch(exchange).endpoint, self.patch_parameters
 
     async def list(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A page; or, in other forms, everything or a watch."""
+        """A page of what the filters match; `next_page_token` leads to the next one.
+
+        `Accept` asks for other forms, where they are offered: all that matches, as NDJSON or CSV, or a watch.
+        """
         check_path(request)
         if form := form_of(request):
             if self._watching and form is Form.EVENTS:
@@ -114,9 +120,10 @@ class Endpoints(Generic[T]):
         return JsonResponse(dumps(body), headers=self._vary | next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """One document, 304 where the client has it; or a watch of it.
+        """The document and its ETag; 304 where `If-None-Match` names that one.
 
-        With `expand` there is no ETag, and conditions say nothing.
+        With `expand` there is no ETag, and conditions are not looked at. `Accept: text/event-stream` asks for a watch
+        of the document, where that is offered.
         """
         check_path(request)
         if self._watching and form_of(request) is Form.EVENTS:
@@ -142,7 +149,10 @@ class Endpoints(Generic[T]):
         return JsonResponse(dumps(wire), headers=headers)
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A new document; or one for each line of an import."""
+        """Create a document.
+
+        An import, where it is offered, is a body of NDJSON: one document in each line, and one result for each.
+        """
         check_path(request)
         if self._imports and is_import(request):
             return await self._imports.answer(request, scope, actor)
@@ -172,7 +182,10 @@ class Endpoints(Generic[T]):
         return await answer_once(repeats, self.resource.timeout, lambda _: self.operations.run(work, keys or None))
 
     async def replace(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """The whole document anew; what clients cannot see stays where they do not send it."""
+        """Replace the document by the body: what is left out goes back to its default.
+
+        What clients cannot see, or cannot write, stays as it is.
+        """
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.replace_parameters)
         dry = parameters.get("validate_only", False)
@@ -194,7 +207,7 @@ class Endpoints(Generic[T]):
         return self._exchange.written(request, written, dry=dry)
 
     async def patch(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """Some fields, by JSON Merge Patch or JSON Patch."""
+        """Change some fields: by JSON Merge Patch (RFC 7396) or JSON Patch (RFC 6902), as `Content-Type` says."""
         check_path(request)
         dry = only_validates(request)
         media_type = media_type_of(request, MERGE_PATCH, JSON_PATCH)
@@ -210,7 +223,7 @@ class Endpoints(Generic[T]):
         return self._exchange.written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """The document away."""
+        """Delete the document. Where the resource has `:restore`, that brings it back."""
         check_path(request)
         parameters = parse_parameters(request.scope["query_string"], self.delete_parameters)
         condition = self._exchange.condition(request)
@@ -221,7 +234,7 @@ class Endpoints(Generic[T]):
         return Response(status_code=204)
 
     async def restore(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """The document back, after a soft delete."""
+        """Bring the document back that was deleted last under this key."""
         check_path(request)
         dry = only_validates(request)
         condition = self._exchange.condition(request)

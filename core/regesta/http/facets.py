@@ -36,7 +36,7 @@ class Facets:
         self._operations = exchange.operations
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """Counts of what the filters match."""
+        """How many of the documents that the filters match have each value of the fields in `by`."""
         check_path(request)
         query = self._operations.rules.parse_facets(request.scope["query_string"])
         caller = await self._exchange.callers.of(request, Operation.FACETS, scope, actor)

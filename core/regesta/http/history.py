@@ -93,7 +93,7 @@ class Histories:
         }
 
     async def history(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """A page of changes."""
+        """A page of the changes of the document, the newest first: when, by whom, what."""
         check_path(request)
         asked = parse_parameters(request.scope["query_string"], self.parameters)
         keys = self._exchange.keys(request)
@@ -120,7 +120,7 @@ class Histories:
         return JsonResponse(dumps(wire), headers=headers)
 
     async def revert(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """The document as it was, by an update like any other."""
+        """Put the document back to an earlier revision, by an update that is checked as any other."""
         check_path(request)
         dry = only_validates(request)
         condition = self._exchange.condition(request)

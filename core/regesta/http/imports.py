@@ -219,7 +219,7 @@ class Imports(Generic[T]):
     def _key(self, tree: dict[str, Any]) -> str | None:
         """The key in a line as it stands in paths; None where it has none, or one that creating will refuse."""
         value = tree.get(self._key_name or "")
-        return None if value is None else self._operations.addresses.sent_key(dumps(value))
+        return None if value is None else self._operations.addresses.keys.sent(dumps(value))
 
 
 def _failed(run: _Run, line: Line, error: ProblemError) -> dict[str, Any]:

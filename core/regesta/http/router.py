@@ -143,7 +143,7 @@ def _route(
         operation_id=given,
         generate_unique_id_function=_unique_id(name, path),
         summary=_summary(resource, operation),
-        description=(inspect.getdoc(resource.document) or "") if operation is Operation.LIST else None,
+        description=_description(resource, operation, endpoints),
         tags=list(resource.tags or [resource.name]),
         status_code=success,
         responses=shown.responses(operation),
@@ -239,8 +239,17 @@ def _summary(resource: Resource[Any], operation: Operation) -> str:
     noun = resource.name if operation in COLLECTIVE else resource.singular
     article = "" if operation in COLLECTIVE else "one "
     verb = {
+        Operation.BATCH: "write many",
         Operation.FACETS: "count values of",
         Operation.SCHEMA: "describe",
         Operation.HISTORY: "tell the history of",
     }.get(operation, str(operation))
     return f"{verb.capitalize()} {article}{noun.replace('_', ' ').replace('-', ' ')}"
+
+
+def _description(resource: Resource[Any], operation: Operation, endpoints: Endpoints[Any]) -> str:
+    """What the endpoint's docstring says, which is for clients; of a list, what the documents are before it."""
+    # Of this class alone: `getdoc` would find what Beanie says of its own.
+    own = resource.document.__doc__ if operation is Operation.LIST else None
+    said = (own, getattr(endpoints, operation).__doc__)
+    return "\n\n".join(inspect.cleandoc(text) for text in said if text)

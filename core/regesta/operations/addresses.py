@@ -1,20 +1,18 @@
 """Which stored documents a request may mean: its scope, its parents, its key."""
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
-from pydantic import TypeAdapter, ValidationError
 
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
 from regesta.operations.inheritance import class_filter
+from regesta.operations.keys import Keys
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
 
-INT64 = range(-(2**63), 2**63)
 # No segment of a path, or one that clients and proxies resolve away (RFC 3986, 5.2.4).
 UNREACHABLE = frozenset({"", ".", ".."})
 
@@ -27,7 +25,7 @@ class Addresses(Generic[T]):
         fields = resource.document.model_fields
         self._stored = {name: info.alias or name for name, info in fields.items()}
         self.key_field = self._stored[resource.key]
-        self._parse = _key_parser(resource)
+        self.keys = Keys(fields[resource.key].annotation)
         self._subclasses: dict[str, Any] | None = None
 
     def scope_filter(self, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,37 +47,39 @@ class Addresses(Generic[T]):
 
     def key_filter(self, text: str) -> dict[str, Any]:
         """The document with this key in the path. Raises Invalid where it can be no key."""
-        return {self.key_field: self._parse(text)}
+        return {self.key_field: self.key_value(text)}
 
     def key_value(self, text: str) -> Any:
-        """The key in the path as a Python value. Raises Invalid."""
-        return self._parse(text)
+        """What is stored of the key in the path. Raises Invalid."""
+        try:
+            return self.keys.read(text)
+        except ValueError:
+            raise self._no_key(f"{text[:100]!r} is no key of {self.resource.name}") from None
 
     def key_text(self, raw: Mapping[str, Any]) -> str:
         """The key of a stored document as it stands in paths."""
-        return key_text(raw.get(self.key_field))
+        return self.keys.text(raw.get(self.key_field))
 
-    def new_key(self, raw: Mapping[str, Any]) -> str:
-        """The key of a new document. Raises Invalid where no path could lead to it."""
+    def new_key(self, raw: Mapping[str, Any], asked: str | None = None) -> str:
+        """The key of a new document, which is to have the one `asked` for in the path, where there is such.
+
+        Raises Invalid where another is stored, or no path could lead to it.
+        """
         text = self.key_text(raw)
-        if text in UNREACHABLE or "/" in text or text.endswith("\n"):
-            wire = "id" if self.resource.key == "id" else self.key_field
+        if asked is not None and text != asked:
+            raise self._no_key(f"{asked[:100]!r} is no key of {self.resource.name}: it is written {text[:100]!r}")
+        message = ""
+        if not self.keys.leads_to(text, raw.get(self.key_field)):
+            message = f"is no key: in a path {text[:100]!r} does not stand for this value"
+        elif text in UNREACHABLE or "/" in text or text.endswith("\n"):
             message = "is no key: it is empty, '.' or '..', contains '/' or ends with a line break"
+        if message:
+            wire = "id" if self.resource.key == "id" else self.key_field
             raise Invalid.of([Issue(("body", wire), message, "key")])
         return text
 
-    def sent_key(self, json: bytes) -> str | None:
-        """The key that a body holds as it stands in paths; None where it can be none."""
-        try:
-            value = self._adapter.validate_json(json, strict=True)
-        except (ValidationError, ValueError):
-            return None
-        return key_text(value)
-
-    @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
-        annotation: Any = self.resource.document.model_fields[self.resource.key].annotation
-        return TypeAdapter(annotation)
+    def _no_key(self, message: str) -> Invalid:
+        return Invalid.of([Issue(("path", self.resource.singular), message, "key")])
 
     def not_found(self, text: str) -> NotFound:
         """The error for a key that leads nowhere."""
@@ -94,36 +94,3 @@ class Addresses(Generic[T]):
                 document.__dict__[name] = value
             elif document.__dict__.get(name) not in value.get("$in", ()):
                 raise Forbidden(f"{name}: outside of what this request may write")
-
-
-def key_text(value: Any) -> str:
-    """A key's value as it stands in paths, before percent-encoding."""
-    value = getattr(value, "value", value)
-    if isinstance(value, bytes):
-        return str(_uuid(value))
-    return str(value)
-
-
-def _uuid(value: Any) -> Any:
-    return value.as_uuid(value.subtype) if hasattr(value, "as_uuid") else value.hex()
-
-
-def _key_parser(resource: Resource[Any]) -> Callable[[str], Any]:
-    annotation: Any = resource.document.model_fields[resource.key].annotation
-    if annotation is str:
-        return lambda text: text
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    encoder = Encoder()
-
-    def parse(text: str) -> Any:
-        try:
-            value = adapter.validate_strings(text, strict=True)
-        except (ValidationError, ValueError):
-            value = None
-        if value is None or key_text(value) != text or (isinstance(value, int) and value not in INT64):
-            raise Invalid.of(
-                [Issue(("path", resource.singular), f"{text[:100]!r} is no key of {resource.name}", "key")]
-            )
-        return encoder.encode(value)
-
-    return parse

@@ -35,25 +35,25 @@ class Bodies(Generic[T]):
 
     def with_key(self, tree: Mapping[str, Any], text: str) -> dict[str, Any]:
         """The body with the path's key, where it has none. Raises Invalid where it has another."""
-        name = self._codec.wire_names[self._codec.resource.key]
-        if name not in self._codec.inputs:
+        name = self._codec.input_names.get(self._codec.resource.key)
+        if name is None:
             return dict(tree)
-        key: Any = text
-        if isinstance(self._addresses.key_value(text), int):
-            key = int(text)
-        if name in tree and tree[name] != key:
+        self._addresses.key_value(text)
+        keys = self._addresses.keys
+        if name not in tree:
+            return {name: keys.json(text), **tree}
+        if tree[name] != text and keys.sent(dumps(tree[name])) != text:
             raise Invalid.of([Issue(("body", name), f"is not {text!r}, the key in the path", "immutable")])
-        return {name: key, **tree}
+        return dict(tree)
 
     def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
         """A function that makes a new document of the body each time. It raises Invalid."""
-        model = self._create
-        if model is None:
-            return lambda: self._codec.from_body(body, self._codec.check_fields(tree))
 
         def build() -> T:
-            sent = model.read(dumps(tree))
-            return self._codec.from_values(sent)
+            if self._create:
+                return self._codec.from_values(self._create.read(dumps(tree)))
+            self._codec.check_fields(tree)
+            return self._codec.from_body(body)
 
         return build
 
@@ -66,7 +66,7 @@ class Bodies(Generic[T]):
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
             if self._replace:
                 return codec.with_values(document, self._replace.read(dumps(tree)), reset)
-            return codec.assembled(document, codec.check_fields(tree), reset)
+            return codec.assembled(document, codec.check_fields(tree), reset, stored.raw)
 
         return edit
 
@@ -86,8 +86,8 @@ class Bodies(Generic[T]):
             sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
             gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
             if self._patch:
-                return codec.with_values(document, self._patch.read(dumps(sent)), gone)
-            return codec.assembled(document, sent, gone)
+                return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
+            return codec.assembled(document, sent, gone, stored.raw)
 
         return edit
 

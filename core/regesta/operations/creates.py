@@ -45,7 +45,9 @@ class Written(Stored[T]):
 class Creates(ChangeSteps[T]):
     """The creating half of a resource's writes."""
 
-    async def _create(self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T]) -> Written[T]:
+    async def _create(
+        self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T], asked: str | None = None
+    ) -> Written[T]:
         time = datetime.now(UTC)
         after, parent, number = await self._begun(unit, caller, parents, build, time)
         self._stamp_new(after, caller, parent, number)
@@ -55,7 +57,7 @@ class Creates(ChangeSteps[T]):
         after = await self._prepared(change, unit, actions.CREATED)
         after.__dict__["id"] = self._new_id(after)
         raw, tag = self._encoded_new(after)
-        change.key = self.addresses.new_key(raw)
+        change.key = self.addresses.new_key(raw, asked)
         await self._judge(change, unit)
         await self._insert(raw, caller, unit)
         await self._record(change, None, raw, unit, tag)

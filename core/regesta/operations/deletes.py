@@ -15,7 +15,7 @@ from regesta.declarations import DELETED_AT
 from regesta.errors import Conflict, Duplicate, Issue
 from regesta.hooks import Hooks
 from regesta.operations import actions
-from regesta.operations.creates import Written
+from regesta.operations.creates import REFUSED, Written
 from regesta.operations.etags import Precondition, etag_of
 from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.pages import Stored
@@ -93,7 +93,11 @@ class Deletes(Updates[T]):
         if not unit.read_only:
             unit.changes_something()
             guards = [await self._guard(raw, unit) for raw in raws]
-            if await delete_each(self.collection, guards, unit.session) != len(raws):
+            try:
+                deleted = await delete_each(self.collection, guards, unit.session)
+            except REFUSED as error:
+                raise self._refusal(error, caller.scope) from None
+            if deleted != len(raws):
                 raise LostRace
         return [None] * len(raws)
 

@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from regesta.change import AuditEvent, Change
-from regesta.operations.addresses import key_text
 from regesta.operations.etags import etag_of
+from regesta.operations.keys import key_text
 from regesta.operations.patches import changes_between
 from regesta.schemas import Codec, View
 

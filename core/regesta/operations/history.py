@@ -17,9 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from regesta.change import AuditEvent, Caller, HistoryRequest
 from regesta.errors import Gone, NotFound, ProblemError
-from regesta.operations.addresses import key_text
 from regesta.operations.deadlines import bounded
 from regesta.operations.inheritance import children_of
+from regesta.operations.keys import key_text
 from regesta.operations.pages import Stored
 from regesta.operations.patches import head_of
 from regesta.operations.updates import Edit

@@ -194,7 +194,8 @@ class Reads(Generic[T]):
             wanted = everything
             if query.page_token is not None:
                 values = (await self.page_tokens()).read(query, self.bound(caller, parents), query.page_token)
-                wanted = and_filters(everything, keyset_filter(query.sort, values))
+                rare = await atomicity_of(self.collection) is not Atomicity.LOCK
+                wanted = and_filters(everything, keyset_filter(query.sort, values, rare=rare))
             collection = self.collection if session is None else committed(self.collection)
             found = collection.find(wanted, projection=self._projection(query), session=session)
             # A batch larger than the limit: the server sees the end at once and keeps no cursor.

@@ -6,7 +6,7 @@ from typing import Any
 from bson.errors import BSONError
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError
 
-from regesta.errors import Duplicate, Invalid, Issue, ProblemError, TooLarge
+from regesta.errors import Duplicate, Invalid, Issue, ProblemError, TooLarge, Unsupported
 from regesta.resource import Resource
 from regesta.schemas import Codec
 
@@ -15,6 +15,11 @@ UNSTORABLE = (BSONError, OverflowError, UnicodeError)
 # What the server answers where a document would become too large: BSONObjectTooLarge, two without a name, and
 # TransactionTooLargeForCache.
 TOO_LARGE = frozenset({10334, 17419, 17420, 388})
+# DocumentValidationFailure: by the validator of the collection.
+NOT_VALID = 121
+# IllegalOperation, InvalidOptions, CommandNotSupportedOnView, OperationNotSupportedInTransaction: what a write meets in
+# a time series, a view, or in a transaction a capped collection.
+NOT_THERE = frozenset({20, 72, 166, 263})
 
 
 def duplicate(
@@ -36,6 +41,20 @@ def unstorable(error: Exception) -> ProblemError:
     if isinstance(error, DocumentTooLarge) or "too large" in str(error):
         return too_large()
     return Invalid.of([Issue(("body",), "holds a value that cannot be stored", "not_storable")])
+
+
+def not_valid() -> Invalid:
+    """The collection has rules of its own. Which of them it breaks MongoDB tells in its words only, which stay here."""
+    return Invalid.of([Issue(("body",), "is refused by the validator of the collection", "collection_validator")])
+
+
+def not_there(resource: Resource[Any]) -> Unsupported:
+    """The collection is of a kind with which MongoDB cannot do this."""
+    return Unsupported(
+        f"MongoDB cannot do this with {resource.name}, which are a time series, a view or a capped collection:"
+        " the `operations` of the resource should not offer it, nor should its writes be `transactional`",
+        code="COLLECTION_UNSUPPORTED",
+    )
 
 
 def too_large() -> TooLarge:

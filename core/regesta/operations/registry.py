@@ -16,8 +16,8 @@ R = TypeVar("R")
 class Registry:
     """`registry["books"]` reads and writes books as the generated routes do.
 
-    Raises DeclarationError for two resources of one name, or a parent that is not among them and
-    clashes with one that is.
+    A child is bound to the resource of its parent's name, which may be that one declared a little otherwise (another
+    actor, say). Raises DeclarationError for two resources of one name, or where that one has other documents.
     """
 
     def __init__(self, resources: Iterable[Resource[Any]], hooks: Hooks | None = None) -> None:
@@ -30,7 +30,7 @@ class Registry:
         for bound in self._bound.values():
             above = bound.resource.parent
             if above and above.resource.name in self._bound:
-                self._bound[above.resource.name].children.append(bound)
+                self._parent_of(bound.resource, above.resource).children.append(bound)
         for bound in self._bound.values():
             bound.references = references_of(bound, self._bound.values())
         for bound in self._bound.values():
@@ -64,6 +64,15 @@ class Registry:
                 )
             self._bound[resource.name] = Operations(resource, self.hooks, parent)
         return self._bound[resource.name]
+
+    def _parent_of(self, child: Resource[Any], above: Resource[Any]) -> Operations[Any]:
+        known = self._bound[above.name]
+        if known.resource.document is not above.document:
+            raise DeclarationError(
+                f"resource {child.name!r}: its parent is another one than what is served as {above.name!r}: "
+                "give both the same Resource, or the parent another name"
+            )
+        return known
 
     def _above(self, resource: Resource[Any]) -> Operations[Any] | None:
         if resource.parent is None:

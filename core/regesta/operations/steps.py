@@ -21,7 +21,18 @@ from regesta.operations.etags import STANDARD, etag_of
 from regesta.operations.events import event_of
 from regesta.operations.pending import ItemFailed, NotRecorded, first_failure
 from regesta.operations.reads import Reads
-from regesta.operations.refusals import MAX_DOCUMENT, TOO_LARGE, UNSTORABLE, duplicate, too_large, unstorable
+from regesta.operations.refusals import (
+    MAX_DOCUMENT,
+    NOT_THERE,
+    NOT_VALID,
+    TOO_LARGE,
+    UNSTORABLE,
+    duplicate,
+    not_there,
+    not_valid,
+    too_large,
+    unstorable,
+)
 from regesta.operations.unit import Unit
 from regesta.resource import Resource
 from regesta.store import Atomicity, atomicity_of, unavailable
@@ -160,8 +171,13 @@ class ChangeSteps(Reads[T]):
             return duplicate(error, self.codec, self.resource, scope)
         if isinstance(error, UNSTORABLE):
             return unstorable(error)
-        if isinstance(error, OperationFailure) and error.code in TOO_LARGE:
-            return too_large()
+        if isinstance(error, OperationFailure):
+            if error.code in TOO_LARGE:
+                return too_large()
+            if error.code == NOT_VALID:
+                return not_valid()
+            if error.code in NOT_THERE:
+                return not_there(self.resource)
         return error
 
     async def _send_for_readers(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> None:

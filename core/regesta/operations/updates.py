@@ -61,7 +61,7 @@ class Updates(Creates[T]):
     ) -> Written[T]:
         """Raises LostRace where somebody else was quicker, which only a transaction would have told."""
         try:
-            return await self._create(unit, caller, keys[:-1], build)
+            return await self._create(unit, caller, keys[:-1], build, keys[-1])
         except Duplicate:
             if unit.session is None and await self.find_live(caller, keys, None) is not None:
                 raise LostRace from None

@@ -5,8 +5,9 @@ from .expansion import Expansion, expand_parameter
 from .facets import FacetQuery
 from .fields import QueryField
 from .keyed import described_keys
+from .keysets import keyset_filter, position
 from .listing import page_size_parameter, page_token_parameter, size_parameter
-from .paging import PageTokens, and_filters, keyset_filter, position
+from .paging import PageTokens, and_filters
 from .parameters import Parameter, flag, openapi_parameters, parse_parameters
 from .queries import Query, WatchQuery
 from .rules import QueryRules

@@ -65,6 +65,7 @@ class Catalogue:
     """Finds the fields of one resource's document by their wire names."""
 
     def __init__(self, resource: Resource[Any]) -> None:
+        self._resource = resource
         self.document: type[Document] = resource.document
         self._never = resource.hidden | {"revision_id"}
         settings = getattr(self.document, "Settings", None)
@@ -112,11 +113,22 @@ class Catalogue:
         )
 
     def indexed(self) -> Iterator[tuple[QueryField, bool]]:
-        """The fields that indexes name, with whether the index is in order of their values."""
+        """The fields that indexes name, with whether the index is in order of their values.
+
+        Without those that a model of the application's own does not show: nobody has to know what is filtered by.
+        """
         for path, direction in (key for index in indexes(self.document) for key in index.keys):
             field = self.at(path)
-            if field is not None and direction in (1, -1, "hashed"):
+            if field is not None and direction in (1, -1, "hashed") and self._shows(path):
                 yield field, direction != "hashed"
+
+    def _shows(self, path: str) -> bool:
+        read = self._resource.schemas.read
+        if read is None:
+            return True
+        shown = {str(info.validation_alias or name) for name, info in read.model_fields.items()}
+        # Of what lies below, the model may leave some out.
+        return any((info.alias or name) == path and name in shown for name, info in self.document.model_fields.items())
 
 
 Naming = Callable[[type[BaseModel], str, FieldInfo], str]

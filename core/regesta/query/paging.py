@@ -1,16 +1,14 @@
-"""Keyset paging: the rows strictly after the last one of a page, and the signed token of its position."""
+"""The signed token of a page: where the last row before it stands."""
 
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from math import isnan
 from typing import Any, Protocol
 
 import bson
 from beanie.odm.utils.encoder import Encoder
-from bson import DBRef, Decimal128
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
@@ -113,79 +111,6 @@ def _unpacked(payload: bytes) -> bytes:
     if not inflate.eof:
         raise ValueError("too large")
     return raw
-
-
-def position(raw: Mapping[str, Any], sort: Sort) -> list[Any]:
-    """The sort values of a stored document; None where one is missing."""
-    return [_value(raw, path) for path, _ in sort]
-
-
-def _value(raw: Any, path: str) -> Any:
-    for segment in path.split("."):
-        if isinstance(raw, DBRef):
-            raw = raw.as_doc()
-        if not isinstance(raw, Mapping):
-            return None
-        raw = raw.get(segment)
-    return raw
-
-
-def keyset_filter(sort: Sort, values: Sequence[Any]) -> dict[str, Any]:
-    """A filter for the rows strictly after the one with these sort values, in this order.
-
-    sort: paths with 1 or -1, the last one unique (`_id`). values: one for each, None for null or missing,
-    which MongoDB puts before everything else. Values of one path are of one type (numbers of all types
-    are one) or None, as documents of a model have them.
-    """
-    if not sort or len(sort) != len(values):
-        raise ValueError("a keyset needs one value for each sort key")
-    keys = [(path, direction, value) for (path, direction), value in zip(sort, values, strict=True)]
-    branches: list[dict[str, Any]] = []
-    for depth, (path, direction, value) in enumerate(keys):
-        tied = and_filters(*({before: {"$eq": same}} for before, _, same in keys[:depth]))
-        branches += [and_filters(tied, {path: step}) for step in _beyond(path, direction, value)]
-    if not branches:
-        # Nothing comes after the last of all rows; $in of nothing is how MongoDB says so.
-        return {"_id": {"$in": []}}
-    if len(branches) == 1:
-        return branches[0]
-    # The condition on the first key alone is redundant. It lets MongoDB walk an index from there, in
-    # order, where it cannot merge the branches of the $or.
-    return and_filters(_not_before(*keys[0]), {"$or": branches})
-
-
-def _not_before(path: str, direction: int, value: Any) -> dict[str, Any]:
-    if direction == 1:
-        return {} if value is None or _is_nan(value) else {path: {"$gte": value}}
-    if value is None:
-        return {path: {"$eq": None}}
-    # $lte would leave out null, missing and NaN, which come after the numbers.
-    return {} if _is_nan(value) else {path: {"$not": {"$gt": value}}}
-
-
-def _beyond(path: str, direction: int, value: Any) -> list[dict[str, Any]]:
-    """What may stand in one key of a later row: alternatives, since $gt and $lt stay within one type."""
-    if direction == 1:
-        if value is None:
-            return [{"$ne": None}]
-        # NaN is the first of all numbers, and $gt finds none after it.
-        return [{"$gte": float("-inf")}] if _is_nan(value) else [{"$gt": value}]
-    if value is None:
-        return []
-    if _is_nan(value):
-        return [{"$eq": None}]
-    if path == "_id":
-        # Never null: alternatives that find nothing keep MongoDB from merging those that do.
-        return [{"$lt": value}]
-    if isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
-        return [{"$lt": value}, {"$in": [None, float("nan")]}]
-    return [{"$lt": value}, {"$eq": None}]
-
-
-def _is_nan(value: Any) -> bool:
-    if isinstance(value, Decimal128):
-        return value.to_decimal().is_nan()
-    return isinstance(value, float) and isnan(value)
 
 
 def and_filters(*filters: Mapping[str, Any]) -> dict[str, Any]:

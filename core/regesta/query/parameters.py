@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -148,8 +148,21 @@ def _value(parameter: Parameter, texts: list[str]) -> Any:
 
 def _unknown(name: str, allowed: Iterable[str], *, hint: bool) -> Issue:
     shown = name if len(name) <= MAX_NAME_SHOWN else f"{name[:MAX_NAME_SHOWN]}..."
-    message = "is not a parameter of this operation"
-    if hint and name == shown:
-        for near in get_close_matches(name, allowed, n=1):
-            message += f"; did you mean {near!r}?"
-    return Issue(("query", shown), message, "unknown_parameter")
+    said = _hint(name, allowed) if hint and name == shown else ""
+    return Issue(("query", shown), f"is not a parameter of this operation{said}", "unknown_parameter")
+
+
+def _hint(name: str, allowed: Iterable[str]) -> str:
+    """The parameter that is meant, where a field has nearly this name; else which ones there are, without operators."""
+    fields: dict[str, list[str]] = {}
+    for known in allowed:
+        fields.setdefault(_field(known), []).append(known)
+    # By the field first: `year__gte` looks like `id__gte`, and is not meant by it.
+    for field in get_close_matches(_field(name), fields, n=1):
+        near = max(fields[field], key=lambda known: SequenceMatcher(None, known, name).ratio())
+        return f"; did you mean {near!r}?"
+    return f"; it takes {', '.join(fields)}" if fields else ""
+
+
+def _field(name: str) -> str:
+    return name.partition("__")[0]

@@ -16,13 +16,14 @@ from uuid import UUID
 from beanie.odm.utils.encoder import Encoder
 from bson import Decimal128, ObjectId
 
+from regesta.int64 import INT64_MAX, INT64_MIN, is_int64
+
 from .parameters import read_flag
 
 MAX_LENGTH = 1000
 
 # What needs no second look before it goes into a filter.
 PLAIN = (str, int, float, bool, Decimal128, ObjectId)
-INT64 = range(-(2**63), 2**63)
 
 
 class Operator(StrEnum):
@@ -73,7 +74,7 @@ class Kind:
 
 def _read_integer(text: str) -> int:
     # 19 digits hold every 64 bit integer; int() of thousands of digits is slow, then an error of its own.
-    if not re.fullmatch(r"-?[0-9]{1,19}", text) or int(text) not in INT64:
+    if not re.fullmatch(r"-?[0-9]{1,19}", text) or not is_int64(int(text)):
         raise ValueError("must be an integer of at most 64 bits")
     return int(text)
 
@@ -89,7 +90,7 @@ def _read_number(text: str) -> float:
 
 def _read_integer_or_number(text: str) -> int | float:
     # An integer beyond 2**53 would lose digits as a float.
-    if re.fullmatch(r"-?(?:0|[1-9][0-9]{0,18})", text) and int(text) in INT64:
+    if re.fullmatch(r"-?(?:0|[1-9][0-9]{0,18})", text) and is_int64(int(text)):
         return int(text)
     return _read_number(text)
 
@@ -163,7 +164,7 @@ def _stored_date_time(value: datetime) -> datetime:
 TEXT_SCHEMA = {"type": "string", "pattern": "^[^\\u0000]*$", "maxLength": MAX_LENGTH}
 
 BOOLEAN = Kind(read_flag, {"type": "boolean"}, SAME)
-INTEGER = Kind(_read_integer, {"type": "integer", "format": "int64", "minimum": INT64.start, "maximum": INT64.stop - 1})
+INTEGER = Kind(_read_integer, {"type": "integer", "format": "int64", "minimum": INT64_MIN, "maximum": INT64_MAX})
 NUMBER = Kind(_read_number, {"type": "number", "format": "double"})
 INTEGER_OR_NUMBER = Kind(_read_integer_or_number, {"type": "number"})
 DECIMAL_NUMBER = Kind(_read_decimal, {"type": "string", "pattern": f"^{DECIMAL}$"})

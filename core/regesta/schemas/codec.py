@@ -4,26 +4,26 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 """
 
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
 from beanie import Document
+from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
-from pydantic import ValidationError
 
 from regesta.annotations import takes_none
 from regesta.declarations import Operation
-from regesta.errors import Invalid, Issue
+from regesta.errors import Invalid, Issue, Location
 from regesta.resource import Resource
-from regesta.schemas.issues import issues_of, shortened
-from regesta.schemas.links import check_links
+from regesta.schemas.issues import shortened, validation
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
+from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
@@ -31,6 +31,8 @@ from regesta.schemas.validator import BodyValidator
 T = TypeVar("T", bound=Document)
 
 
+# What Beanie and BSON raise over a value that cannot be encoded; the first for a decimal of too many digits.
+UNENCODABLE = (ArithmeticError, AttributeError, TypeError, ValueError)
 STORED_ONLY = frozenset({"_id", "_class_id", "revision_id"})
 
 
@@ -60,7 +62,7 @@ class Codec(Generic[T]):
             if fields[name].is_required() and takes_none(fields[name].annotation)
         )
         if document is resource.document and _derives_bodies(resource):
-            check_links(document)
+            check_sendable(document)
         self.shape: Shape = shape_of(document)
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self.stored_names = {name: info.alias or name for name, info in fields.items()}
@@ -100,21 +102,22 @@ class Codec(Generic[T]):
             return "is set by the server: leave it out", "read_only"
         return "is not a field of this resource", "extra_forbidden"
 
-    def from_body(self, body: bytes, tree: Mapping[str, Any]) -> T:
+    def from_body(self, body: bytes) -> T:
         """A document from a checked body. Raises Invalid with every issue."""
-        try:
-            return self._validator.validate(body, tree)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
-        except ValueError as error:
-            raise Invalid.of([Issue(("body",), str(error), "value_error")]) from None
+        with validation():
+            return self._validator.validate(body)
 
-    def assembled(self, before: T, tree: Mapping[str, Any], reset: Collection[str] = ()) -> T:
+    def assembled(
+        self, before: T, tree: Mapping[str, Any], reset: Collection[str] = (), raw: Mapping[str, Any] | None = None
+    ) -> T:
         """The document as a body changes it. Raises Invalid with every issue.
 
         Fields that the body has are validated and taken; those of `reset` (Python names) that it lacks go
-        back to their defaults; all others stay.
+        back to their defaults; all others stay. `raw` is what is stored: "before" validators of the whole see
+        what stays of it, too.
         """
+        if self._validator.fills:
+            tree, reset = self._filled(tree, reset, raw or {})
         fields = self.document.model_fields
         absent = [name for name in reset if name in fields and self.input_names[name] not in tree]
         defaults = {
@@ -123,10 +126,11 @@ class Codec(Generic[T]):
             if not fields[name].is_required()
         }
         try:
-            sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
-            issues = []
-        except ValidationError as error:
-            sent, extra, issues = {}, {}, issues_of(error)
+            with validation():
+                sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
+            issues: list[Issue] = []
+        except Invalid as error:
+            sent, extra, issues = {}, {}, [*error.issues]
         missing = sorted(self.input_names[name] for name in absent if fields[name].is_required())
         issues += [Issue(("body", wire), "Field required", "missing") for wire in missing]
         gone = [name for name in reset if name not in sent]
@@ -136,12 +140,28 @@ class Codec(Generic[T]):
         kept_extra = {name: value for name, value in (before.__pydantic_extra__ or {}).items() if name not in gone}
         return self._validated(kept | sent, kept_extra | extra, before)
 
+    def _filled(
+        self, tree: Mapping[str, Any], reset: Collection[str], raw: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], set[str]]:
+        """What is sent and reset, once "before" validators of the whole have changed it. Raises Invalid."""
+        names = {wire: name for name, wire in self.wire_names.items()}
+        whole = {}
+        for wire, value in self.tree(raw, View.WHOLE).items():
+            name = names.get(wire, wire)
+            if name not in reset:
+                whole[self.input_names.get(name, wire)] = value
+        whole |= tree
+        with validation():
+            filled = self._validator.filled(orjson.dumps(whole))
+        sent = {
+            name: value for name, value in filled.items() if name in tree or name not in whole or value != whole[name]
+        }
+        return sent, {self.inputs.get(name, name) for name in whole.keys() - filled.keys()}.union(reset)
+
     def from_values(self, values: Mapping[str, Any]) -> T:
         """A document from Python values by field name. Raises Invalid."""
-        try:
+        with validation():
             return self._validator.validate_values(values)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
 
     def with_values(self, before: T, values: Mapping[str, Any], reset: Collection[str]) -> T:
         """The document with these values by field name; those of `reset` without one go back to their defaults."""
@@ -153,10 +173,8 @@ class Codec(Generic[T]):
         return self._validated(document.__dict__, document.__pydantic_extra__, document)
 
     def _validated(self, values: Mapping[str, Any], extra: Mapping[str, Any] | None, model: T) -> T:
-        try:
+        with validation():
             again = self._validator.validate_values(values, extra)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
         again.__dict__["revision_id"] = model.__dict__.get("revision_id")
         again.__pydantic_private__ = model.__pydantic_private__
         return again
@@ -164,12 +182,22 @@ class Codec(Generic[T]):
     # document <-> stored
 
     def to_stored(self, document: T) -> dict[str, Any]:
-        """What Beanie would write for it. Raises Invalid where a value is of a type that Beanie cannot encode."""
+        """What Beanie would write for it. Raises Invalid where Beanie cannot encode a value."""
         try:
             return self._encode(document)
-        except (ValueError, TypeError, AttributeError) as error:
-            issue = Issue(("body",), "holds a value that cannot be stored", "not_storable")
-            raise Invalid.of([issue]) from error
+        except UNENCODABLE as error:
+            wires = [self.wire_names.get(name, name) for name in self._not_encodable(document)]
+            locations: list[Location] = [("body", wire) for wire in wires] or [("body",)]
+            issues = [Issue(loc, "holds a value that cannot be stored", "not_storable") for loc in locations]
+            raise Invalid.of(issues) from error
+
+    def _not_encodable(self, document: T) -> Iterator[str]:
+        encode = Encoder(custom_encoders=document.get_settings().bson_encoders, to_db=True).encode
+        for name, value in document:
+            try:
+                encode(value)
+            except UNENCODABLE:
+                yield name
 
     @cached_property
     def _encode(self) -> Callable[[Any], dict[str, Any]]:
@@ -184,15 +212,19 @@ class Codec(Generic[T]):
 
     def from_stored(self, raw: Mapping[str, Any]) -> T:
         """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
-        for candidate in (_readable(raw, datetime.UTC), _readable(raw, None)):
+        return next(self._instances(raw))
+
+    def _instances(self, raw: Mapping[str, Any]) -> Iterator[T]:
+        """The ways to see it, best first: with datetimes in UTC, without a zone as Beanie reads them, not validated."""
+        for zone in (datetime.UTC, None):
             try:
-                return parse_obj(self.document, candidate)  # type: ignore[return-value]
-            except ValidationError:
+                document: T = parse_obj(self.document, _readable(raw, zone))  # type: ignore[assignment]
+            except Exception:  # noqa: BLE001, S112 - validators of the user's own may raise anything
                 continue
+            yield document
         names = {found.stored: found.name for found in self.shape.fields.values()}
         known = {names[key]: value for key, value in raw.items() if key in names}
-        document: T = self.document.model_construct(**known)
-        return document
+        yield self.document.model_construct(**known)
 
     # stored -> wire
 
@@ -226,23 +258,25 @@ class Codec(Generic[T]):
         return self._visible(raw) if view is View.VISIBLE else self._whole(raw)
 
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
-        document = self.from_stored(raw)
         if self._read and view is View.VISIBLE:
-            return self._read.wire(document)
+            return self._read.wire(self.from_stored(raw))
         hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
-        try:
-            dumped = document.model_dump(
-                mode="json",
-                by_alias=True,
-                exclude=self._unshown | hidden,
-                exclude_computed_fields=view is View.WHOLE,
-                fallback=as_json,
-                warnings=False,
-            )
-        except (ValueError, TypeError, AttributeError):
-            return self._projected(raw, view)
-        links = {self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in hidden}
-        return {"id": document.id, **dumped, **links}
+        for attempt, document in enumerate(self._instances(raw)):
+            try:
+                dumped = document.model_dump(
+                    mode="json",
+                    by_alias=True,
+                    exclude=self._unshown | hidden,
+                    exclude_computed_fields=view is View.WHOLE,
+                    fallback=as_json,
+                    warnings=False,
+                )
+            except Exception:  # noqa: BLE001, S112 - computed fields of the user's own may raise anything
+                continue
+            links = {self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in hidden}
+            shown = _zoned(dumped, self._projected(raw, view)) if attempt else dumped
+            return {"id": document.id, **shown, **links}
+        return self._projected(raw, view)
 
 
 def _derives_bodies(resource: Resource[Any]) -> bool:
@@ -264,6 +298,17 @@ def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     if isinstance(value, dict):
         return {key: _readable(item, zone) for key, item in value.items()}
     return [_readable(item, zone) for item in value] if isinstance(value, list) else value
+
+
+def _zoned(shown: Any, stored: Any) -> Any:
+    """With datetimes in UTC that were dumped without a zone, though the model takes them with one."""
+    if isinstance(stored, datetime.datetime):
+        return f"{shown}Z" if shown == _readable(stored, None).isoformat() else shown
+    if isinstance(stored, dict) and isinstance(shown, dict):
+        return {key: _zoned(value, stored.get(key)) for key, value in shown.items()}
+    if isinstance(stored, list) and isinstance(shown, list) and len(stored) == len(shown):
+        return list(map(_zoned, shown, stored))
+    return shown
 
 
 __all__ = ["Codec", "View", "as_json", "dumps"]

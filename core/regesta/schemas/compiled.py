@@ -3,12 +3,11 @@
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
 
-from regesta.errors import Invalid
 from regesta.schemas.exact import Schema, exact
-from regesta.schemas.issues import issues_of
+from regesta.schemas.issues import validation
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -41,13 +40,21 @@ class ModelReader(Generic[M]):
     """Reads bodies by a model of the user's own."""
 
     def __init__(self, model: type[M]) -> None:
+        self._fields = model.model_fields.keys()
         self._compiled = Compiled(TypeAdapter(model).core_schema, {})
         self._extra: Any = None if model.model_config.get("extra") else "forbid"
 
     def read(self, body: bytes) -> dict[str, Any]:
-        """The fields that a body sets, by name. Raises Invalid with every issue."""
-        try:
-            sent: M = self._compiled.for_body(body).validate_json(body, strict=True, extra=self._extra)
-        except ValidationError as error:
-            raise Invalid.of(issues_of(error)) from None
+        """All fields by name, those that the body lacks with the model's defaults. Raises Invalid with every issue."""
+        sent = self._sent(body)
+        return {name: getattr(sent, name) for name in self._fields | sent.model_fields_set}
+
+    def read_some(self, body: bytes) -> dict[str, Any]:
+        """The fields that the body sets, by name. Raises Invalid with every issue."""
+        sent = self._sent(body)
         return {name: getattr(sent, name) for name in sent.model_fields_set}
+
+    def _sent(self, body: bytes) -> M:
+        with validation():
+            sent: M = self._compiled.for_body(body).validate_json(body, strict=True, extra=self._extra)
+        return sent

@@ -9,6 +9,7 @@ and no list for a set. What JSON has no type for is therefore made of JSON's tex
 """
 
 import re
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -36,8 +37,14 @@ _OPAQUE = frozenset(
 )
 _NAMED = ("fields", "choices")
 _MANY = frozenset(("list", "tuple", "set", "frozenset", "dict", "deque", "counter", "frozendict", "ordered-dict"))
-_LISTED: Mapping[str, tuple[type, ErrorType]] = {
-    "tuple": (tuple, "tuple_type"),
+# What strict mode wants of Python where JSON has a list or an object.
+_MADE_OF: Mapping[str, tuple[type, Callable[[Any], Any]]] = {
+    "tuple": (list, tuple),
+    "deque": (list, deque),
+    "ordered-dict": (dict, OrderedDict),
+    "counter": (dict, Counter),
+}
+_SETS: Mapping[str, tuple[type, ErrorType]] = {
     "set": (set, "set_type"),
     "frozenset": (frozenset, "frozen_set_type"),
 }
@@ -96,7 +103,7 @@ class _Exact:
             exactly["keys_schema"] = self._key(schema["keys_schema"], config)
         if self._first_only and kind in _MANY:
             exactly["fail_fast"] = True
-        return _json_or_python(_of_list(exactly), schema) if kind in _LISTED else exactly
+        return _json_or_python(_made(exactly), schema) if kind in _SETS or kind in _MADE_OF else exactly
 
     def _choice(self, choice: Any, config: Schema) -> Any:
         """A choice of a union under the name that it has in errors' locations."""
@@ -163,7 +170,7 @@ class _Collected:
     """Makes sets of lists."""
 
     def __init__(self, schema: Schema) -> None:
-        self._type, self._error = _LISTED[schema["type"]]
+        self._type, self._error = _SETS[schema["type"]]
         self._validator = SchemaValidator(cast("CoreSchema", {**schema, "items_schema": core_schema.any_schema()}))
 
     def listed(self, value: Any) -> list[Any]:
@@ -179,19 +186,18 @@ class _Collected:
         return self._validator.validate_python(found, strict=True)
 
 
-def _of_list(schema: Schema) -> CoreSchema:
-    """The schema of a set or tuple, taking a list of what is in it."""
+def _made(schema: Schema) -> CoreSchema:
+    """The schema of a collection, taking what JSON has for it."""
     schema = _unnamed(schema)
-    if schema["type"] == "tuple":
-        return core_schema.no_info_before_validator_function(_tuple_of, cast("CoreSchema", schema))
+    if schema["type"] in _MADE_OF:
+        kind, make = _MADE_OF[schema["type"]]
+        return core_schema.no_info_before_validator_function(
+            lambda value: make(value) if value.__class__ is kind else value, cast("CoreSchema", schema)
+        )
     collection = _Collected(schema)
     items = core_schema.list_schema(schema.get("items_schema"), fail_fast=schema.get("fail_fast"))
     listed = core_schema.no_info_before_validator_function(collection.listed, items)
     return core_schema.no_info_after_validator_function(collection.collected, listed)
-
-
-def _tuple_of(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _for_json(schema: Schema, function: Check) -> dict[str, Any]:

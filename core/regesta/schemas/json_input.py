@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import jiter
 
 from regesta.errors import Invalid, Issue, Location, Malformed
+from regesta.int64 import is_int64
 from regesta.schemas.issues import MAX_ISSUES, shortened
 
 MAX_DEPTH = 100
-INT64 = range(-(2**63), 2**63)
 
 
 def read_json(body: bytes) -> Any:
@@ -81,7 +81,7 @@ def _are_harmless(values: Iterable[Any], depth: int) -> bool:
             if "\x00" in value or not (value.isascii() or _is_encodable(value)):
                 return False
         elif kind is int:
-            if value not in INT64:
+            if not is_int64(value):
                 return False
         elif kind is float:
             if not math.isfinite(value):
@@ -112,7 +112,7 @@ def _check(value: Any, loc: Location, depth: int, issues: list[Issue]) -> None:
     if kind is str:
         _check_text(value, loc, issues)
     elif kind is int:
-        if value not in INT64:
+        if not is_int64(value):
             issues.append(Issue(loc, "is outside of the 64-bit integers", "int_out_of_range"))
     elif kind is float:
         if not math.isfinite(value):

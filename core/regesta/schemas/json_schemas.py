@@ -10,6 +10,7 @@ from beanie import Document, Link
 from pydantic import BaseModel, TypeAdapter
 
 from regesta.annotations import takes_none
+from regesta.int64 import INT64_MAX, INT64_MIN
 from regesta.resource import Resource
 from regesta.schemas.codec import Codec
 from regesta.schemas.parts import JsonSchema, inlined, plain, variant
@@ -21,7 +22,7 @@ NO_NUL = r"^[^\u0000]*$"
 FREE_KEYS = r"^[^$.\u0000][^.\u0000]*$"
 TEXT = {"type": "string", "pattern": NO_NUL}
 LITERAL = ("default", "examples", "example", "enum", "const")  # their values are no schemas
-INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+INT64 = {"minimum": INT64_MIN, "maximum": INT64_MAX}
 
 
 def create_schema(codec: Codec[Any]) -> JsonSchema:

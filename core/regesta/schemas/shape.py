@@ -22,6 +22,8 @@ from bson import ObjectId
 from pydantic import AnyUrl, BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic.fields import FieldInfo
 
+from regesta.annotations import within
+
 DIRECT_TYPES = (
     *(str, int, float, bool, type(None), UUID, Decimal, ObjectId, PydanticObjectId, enum.Enum, AnyUrl),
     *(ipaddress.IPv4Address, ipaddress.IPv6Address),
@@ -134,6 +136,8 @@ def _describe_container(
     inner = FieldShape("", "", "")
     parts = arguments[1:] if origin is dict else tuple(part for part in arguments if part is not Ellipsis)
     direct = all(_describe(part, [], inner, known) for part in parts)
+    # As a key, True is stored as "True", and sent as "true".
+    direct &= not (origin is dict and any(bool in within(key) for key in arguments[:1]))
     found.link = inner.link
     if inner.child:
         found.child, found.container = inner.child, "dict" if origin is dict else "list"

@@ -127,7 +127,7 @@ class _Encoders:
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
         if isinstance(annotation, type) and _is_plain(annotation):
             return self._built.get(annotation) or self.build(annotation, self._by_beanie)
-        below = arguments[-1] if origin is list or (origin is dict and arguments[0] is str) else None
+        below = arguments[-1] if arguments and (origin is list or (origin is dict and arguments[0] is str)) else None
         if not (isinstance(below, type) and _is_plain(below)):
             return self._by_beanie
         item = self._built.get(below) or self.build(below, self._by_beanie)
@@ -166,10 +166,10 @@ def _is_native(annotation: Any) -> bool:
         return all(map(_is_native, arguments))
     if origin is typing.Literal:
         return all(type(value) in NATIVE for value in arguments)
-    if origin is list:
-        return _is_native(arguments[0])
+    if origin is list:  # of anything, where it has no arguments
+        return _is_native(arguments[0] if arguments else Any)
     if origin is dict:
-        return arguments[0] is str and _is_native(arguments[1])
+        return arguments[:1] == (str,) and _is_native(arguments[1])
     return annotation in NATIVE
 
 

@@ -6,21 +6,25 @@ here goes around them:
 - Beanie's `Document.__init__` makes Pydantic call it with Python values, which loses JSON mode (in which
   strict still takes a string for a datetime) and needs an initialised database. Here the instance is
   constructed from the validated fields.
-- Beanie's `fill_back_refs` and other "before" validators turn the input into Python values as well. They run
-  on the parsed body before, and the schema goes on without them.
+- Beanie's `fill_back_refs` looks into an initialised database. It is left out; back links are no input.
+- "Before" validators of the whole want a whole body, also where a part is sent, and make Python values of it.
+  They run before, by themselves.
+- "Before" validators of a field look at what clients send. Values of a document that is there have been through
+  them, and may be of types that they do not expect. So they run in JSON mode only.
 - `Link` wants a collection name from the client. Here a link is sent as the id of what it points to.
 """
 
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from beanie import BackLink, Document, Link
 from bson import DBRef
-from pydantic import GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from regesta.annotations import UNIONS
 from regesta.errors import DeclarationError
@@ -29,7 +33,6 @@ from regesta.schemas.exact import children
 from regesta.schemas.shape import input_name, is_back_link, linked_document
 
 T = TypeVar("T", bound=Document)
-Before = Callable[[Any], Any]
 
 # The fields that a part of a body lacks, by Python name, for validators that look at other fields.
 _UNSENT: ContextVar[Mapping[str, Any]] = ContextVar("unsent")
@@ -41,13 +44,23 @@ class BodyValidator(Generic[T]):
     def __init__(self, document: type[T], read_only: frozenset[str]) -> None:
         self._plan, self._partial_plan = _Plan(document, read_only), _Plan(document, read_only, partial=True)
 
-    def validate(self, body: bytes, tree: Mapping[str, Any]) -> T:
-        """A document from a body and the same body parsed. Raises pydantic.ValidationError."""
-        if self._plan.before:
-            body = orjson.dumps(self._plan.apply_before(dict(tree)), default=str)
+    def validate(self, body: bytes) -> T:
+        """A document from a body. Raises pydantic.ValidationError."""
+        if self.fills:
+            body = orjson.dumps(self.filled(body), default=str)
         validator = self._plan.compiled.for_body(body)
         document: T = validator.validate_json(body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False)
         return document
+
+    @cached_property
+    def fills(self) -> bool:
+        """Whether the document has "before" validators of the whole, which may change and add fields."""
+        return bool(self._plan.before)
+
+    def filled(self, body: bytes) -> dict[str, Any]:
+        """What "before" validators of the whole make of a whole body. Raises pydantic.ValidationError."""
+        found: dict[str, Any] = self._plan.filling.validate_json(body)
+        return found
 
     def validate_some(
         self, tree: Mapping[str, Any], unsent: Mapping[str, Any]
@@ -56,7 +69,7 @@ class BodyValidator(Generic[T]):
 
         `unsent` are the values that all other fields have or will get. Raises pydantic.ValidationError.
         """
-        body = orjson.dumps(self._partial_plan.apply_before(dict(tree)), default=str)
+        body = orjson.dumps(dict(tree), default=str)
         token = _UNSENT.set(unsent)
         try:
             values, extra, sent = self._partial_plan.compiled.for_body(body).validate_json(
@@ -86,7 +99,7 @@ class _Plan:
         self._partial = partial
         self._config: dict[str, Any] = {}
         self.extra: typing.Literal["forbid"] | None = None
-        self.before: list[Before] = []
+        self.before: list[Mapping[str, Any]] = []
         planned: Any = Annotated[document, self]
         # The document's own configuration holds for the fields taken out of its schema.
         self._schema: Mapping[str, Any] = TypeAdapter[Any](planned).core_schema
@@ -94,14 +107,15 @@ class _Plan:
             self._schema, self._config = _closed(self._schema), _forbidding(self._config)
         else:
             self.extra = "forbid"
-        self.compiled = Compiled(self._schema, self._config)
+        self.compiled = Compiled(_for_input(self._schema), self._config)
 
-    def apply_before(self, tree: dict[str, Any]) -> Any:
-        """Run the "before" validators that were taken out of the schema."""
-        value: Any = tree
-        for function in self.before:
-            value = function(value)
-        return value
+    @cached_property
+    def filling(self) -> SchemaValidator:
+        """The "before" validators of the whole, which were taken out of the schema."""
+        schema: CoreSchema = core_schema.dict_schema()
+        for found in reversed(self.before):
+            schema = typing.cast("CoreSchema", {**found, "schema": schema})
+        return SchemaValidator(schema)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         self.before.clear()
@@ -111,12 +125,12 @@ class _Plan:
     def _rebuild(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         if schema["type"] == "model" and schema["cls"] is self.document:
             self._config = schema.get("config", {})
-            fields = self._without_before(schema["schema"], handler)
+            fields = self._fields(schema["schema"], handler)
             if self._partial:
                 return fields
             return core_schema.no_info_after_validator_function(self._construct, fields)
-        if schema["type"] == "function-before" and _is_simple(schema):
-            self._note(schema["function"]["function"])
+        if schema["type"] == "function-before":
+            self.before.append(schema)
             return self._rebuild(schema["schema"], handler)
         if self._partial and "schema" in schema:
             return self._rebuild(schema["schema"], handler)
@@ -126,20 +140,16 @@ class _Plan:
         rebuilt.pop("ref", None)
         return typing.cast("CoreSchema", rebuilt)
 
-    def _without_before(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+    def _fields(self, schema: Mapping[str, Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         if schema["type"] == "model-fields":
             fields = {name: self._field(name, found, handler) for name, found in schema["fields"].items()}
             del fields["revision_id"]
             return typing.cast("CoreSchema", {**schema, "fields": fields})
-        if schema["type"] == "function-before" and _is_simple(schema):
-            self._note(schema["function"]["function"])
-            return self._without_before(schema["schema"], handler)
-        return typing.cast("CoreSchema", {**schema, "schema": self._without_before(schema["schema"], handler)})
-
-    def _note(self, function: Before) -> None:
-        """Remember a model's "before" validator; it wants the whole body, so a part of one goes without."""
-        if not self._partial and getattr(function, "__name__", "") != "fill_back_refs":
-            self.before.append(function)
+        if schema["type"] == "function-before":
+            if getattr(schema["function"]["function"], "__name__", "") != "fill_back_refs":
+                self.before.append(schema)
+            return self._fields(schema["schema"], handler)
+        return typing.cast("CoreSchema", {**schema, "schema": self._fields(schema["schema"], handler)})
 
     def _field(self, name: str, found: Mapping[str, Any], handler: GetCoreSchemaHandler) -> dict[str, Any]:
         info = self.document.model_fields[name]
@@ -155,23 +165,14 @@ class _Plan:
             schema = core_schema.with_default_schema(
                 core_schema.any_schema(), default_factory=_back_link(info.annotation)
             )
-        else:
-            schema = self._take_out_before(input_name(name, info), schema)
         if self._partial:
-            inner = schema["schema"] if schema["type"] == "default" else schema
-            unsent = core_schema.with_default_schema(inner, default_factory=lambda: _UNSENT.get().get(name))
+            unsent = core_schema.with_default_schema(
+                schema, default_factory=lambda: _UNSENT.get().get(name), validate_default=False
+            )
             return {**found, **alias, "schema": unsent}
         if name in self._read_only and info.is_required() and not is_back_link(info.annotation):
             schema = core_schema.with_default_schema(schema, default=None)
         return {**found, **alias, "schema": schema}
-
-    def _take_out_before(self, wire: str, schema: Any) -> Any:
-        if schema["type"] in ("default", "nullable"):
-            return {**schema, "schema": self._take_out_before(wire, schema["schema"])}
-        if schema["type"] == "function-before" and _is_simple(schema):
-            self.before.append(_on_field(wire, schema["function"]["function"]))
-            return self._take_out_before(wire, schema["schema"])
-        return schema
 
     def _construct(self, validated: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> Document:
         """The instance, as `model_construct` makes it, which looks for aliases and defaults once more."""
@@ -186,15 +187,28 @@ class _Plan:
         return document
 
 
-def _is_simple(schema: Mapping[str, Any]) -> bool:
-    return bool(schema["function"]["type"] == "no-info")
+def _for_input(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a document or field, whose "before" validators leave Python values as they are."""
+    if schema["type"] == "model-fields":
+        return {**schema, "fields": {name: _for_input(found) for name, found in schema["fields"].items()}}
+    if schema["type"] not in _AROUND:
+        return {**schema}
+    found = {**schema, "schema": _for_input(schema["schema"])}
+    if schema["type"] == "function-before":
+        found["function"] = {**schema["function"], "type": "with-info", "function": _of_input(schema["function"])}
+    return found
 
 
-def _on_field(wire: str, function: Before) -> Before:
-    def apply(tree: Any) -> Any:
-        return {**tree, wire: function(tree[wire])} if isinstance(tree, dict) and wire in tree else tree
+_AROUND = frozenset(
+    ("definitions", "model-field", "default", "nullable", "function-before", "function-after", "function-wrap")
+)
 
-    return apply
+
+def _of_input(described: Mapping[str, Any]) -> Callable[[Any, ValidationInfo], Any]:
+    function = described["function"]
+    if described["type"] == "no-info":
+        return lambda value, info: function(value) if info.mode == "json" else value
+    return lambda value, info: function(value, info) if info.mode == "json" else value
 
 
 def _extras(schema: Mapping[str, Any]) -> Iterator[Any]:

@@ -8,8 +8,10 @@ from typing import Any
 from beanie import Document, init_beanie
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
-from regesta.errors import ConfigurationError, PluginError
+from regesta.errors import ConfigurationError, PluginError, ProblemError
 from regesta.hooks import Hooks
 from regesta.http import registry_router
 from regesta.operations import Registry
@@ -66,19 +68,24 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
 
 
 @asynccontextmanager
-async def open_registry(settings: Settings | None = None) -> AsyncIterator[Registry]:
+async def open_registry(settings: Settings | None = None, *, existing: bool = False) -> AsyncIterator[Registry]:
     """The registry of the service on its store, for commands: with every hook and the audit trail, without HTTP.
 
-    Nobody is asked who may do what (`authorize`, `scope_query`): who runs commands has the store's address. Raises
-    ConfigurationError where something is set up wrongly or the store cannot be used.
+    Nobody is asked who may do what (`authorize`, `scope_query`): who runs commands has the store's address. A command
+    that only reads wants an `existing` local store. Problems that are raised within get a note of which store it was.
+    Raises ConfigurationError where something is set up wrongly or the store cannot be used.
     """
     settings = Settings.load() if settings is None else settings
     hooks = plugins.load_hooks(settings.plugins)
     resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
     registry = Registry(resources, hooks)
-    async with open_store(settings.store, database=settings.database) as store:
+    async with open_store(settings.store, database=settings.database, existing=existing) as store:
         await _prepare(store.database, plugins.documents(resources))
-        yield registry
+        try:
+            yield registry
+        except ProblemError as error:
+            error.add_note(f"the store is {store.url_without_credentials}")
+            raise
 
 
 class Service(FastAPI):
@@ -119,6 +126,7 @@ def _with_whole_bounds(node: Any) -> Any:
 
 
 def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
+    app.add_api_route("/", _to_documentation, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(health_router(readiness))
     # They share no path with what follows, and are found sooner so.
     for path, application in plugins.applications(hooks, registry, API).items():
@@ -130,13 +138,22 @@ def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness)
     _check_operation_ids(app)
 
 
+async def _to_documentation(request: Request) -> RedirectResponse:
+    """Where whoever opens the service in a browser wants to be."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+
 def _check_operation_ids(app: FastAPI) -> None:
     """Clients are generated from operationIds: FastAPI only warns of two that are equal."""
     known: dict[str, str] = {}
     for route in routes_of(app):
         name = getattr(route, "unique_id", None) if getattr(route, "include_in_schema", False) else None
         if name and known.setdefault(name, route.path) != route.path:
-            raise PluginError(f"two routes have the operationId {name!r}: {known[name]} and {route.path}")
+            raise PluginError(
+                f"two routes have the operationId {name!r}: {known[name]} and {route.path}; `regesta plugins` tells "
+                "whose resources these are: give one of them another `singular=` or `operation_ids=`, or a route of "
+                "your own an `operation_id=`"
+            )
 
 
 def _lifespan(settings: Settings, hooks: Hooks, documents: Sequence[type[Document]], readiness: Readiness) -> Any:

@@ -14,11 +14,11 @@ from regesta.service.settings import Settings
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print what is wrong (ConfigurationError, ProblemError) in one line, and exit with 1."""
+    """Print what is wrong (ConfigurationError, ProblemError), with its notes, in one line, and exit with 1."""
     try:
         yield
     except (ConfigurationError, ProblemError) as error:
-        typer.echo(f"regesta: {error}", err=True)
+        typer.echo("; ".join([f"regesta: {error}", *getattr(error, "__notes__", ())]), err=True)
         raise typer.Exit(1) from None
 
 

@@ -1,5 +1,6 @@
 """What every request gets: an id, one line in the log, and an answer even where the code fails."""
 
+import logging
 import re
 import time
 from http import HTTPStatus
@@ -14,6 +15,8 @@ from regesta.http.callers import STATE, request_id_from
 from regesta.service.logs import current_request
 from regesta.service.proxies import Proxies
 from regesta.workspaces import HEADER, PATTERN
+
+logger = logging.getLogger("regesta.request")
 
 ACTOR = "regesta_actor"  # where routes may leave the subject of the caller, for the log
 PROBES = frozenset({"/livez", "/readyz"})
@@ -50,7 +53,8 @@ class RequestMiddleware:
             error = type(failure).__name__
             if exchange.status:  # an answer that has begun can only be broken off: the server does, and logs why
                 raise
-            self._logger.exception("request failed", request_id=exchange.request_id)
+            # Not through structlog: where nobody has set it up, its tracebacks show variables, and with them secrets.
+            logger.exception("request %s failed", exchange.request_id)
             await _answer(exchange, scope, receive)
         except BaseException as end:  # the server gives up on it, or shuts down
             error = type(end).__name__
@@ -59,14 +63,15 @@ class RequestMiddleware:
             self._log(scope, exchange, error)
 
     def _identify(self, scope: Scope, exchange: "_Exchange") -> None:
-        sent, forwarded = "", []
+        sent, forwarded, workspaces = "", [], []
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 sent = value.decode("latin-1")
             elif name == _WORKSPACE:
-                exchange.workspace = value.decode("latin-1")
+                workspaces.append(value.decode("latin-1"))
             elif name == b"x-forwarded-for":
                 forwarded.append(value.decode("latin-1"))
+        exchange.workspace = ",".join(workspaces)  # no name where it came more than once: that is refused
         exchange.request_id = scope[STATE] = request_id_from(sent)
         current_request.set(exchange.request_id)
         client = scope.get("client")

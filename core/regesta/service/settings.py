@@ -1,6 +1,8 @@
 """Settings of the service: from the environment (`REGESTA_STORE`, `REGESTA_PORT`, ...) and the command line."""
 
 import json
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self
 
@@ -58,6 +60,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise ConfigurationError("; ".join(_said(found["loc"], found["msg"]) for found in error.errors())) from None
 
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("plugins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -67,6 +74,22 @@ class Settings(BaseSettings):
         if value.lstrip().startswith("["):
             return json.loads(value)
         return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def unknown_variables(environment: Iterable[str], plugins: Iterable[str]) -> dict[str, str]:
+    """The names with our prefix that nobody reads, each with the setting that it resembles most, or "".
+
+    What begins with `REGESTA_` and the name of one of the installed `plugins` is theirs.
+    """
+    settings = [name.upper() for name in (*Settings.model_fields, "mongod")]  # the latter the local store reads
+    theirs = tuple(f"{name.upper().replace('-', '_')}_" for name in plugins)
+    found = {}
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if name != variable.upper() and name not in settings and not name.startswith(theirs):
+            near = get_close_matches(name, settings, n=1)
+            found[variable] = PREFIX + near[0] if near else ""
+    return found
 
 
 def _said(loc: tuple[int | str, ...], message: str) -> str:

@@ -66,6 +66,11 @@ class LocalServer:
         return read_number(self._data / "mongod.lock") if self._uri else None
 
     @property
+    def exists(self) -> bool:
+        """Whether the directory holds a database already."""
+        return self._data.is_dir()
+
+    @property
     def _data(self) -> Path:
         return self.directory / "data"
 
@@ -104,12 +109,19 @@ class LocalServer:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._data.mkdir(exist_ok=True, mode=0o700)
             self._lock = take_lock(self.directory / "owner.lock")
+        except StoreInUse as error:
+            raise StoreInUse(f"{error}{self._way_in()}") from error
         except OSError as error:
             raise ConfigurationError(f"cannot write to {self.directory}: {error.strerror}") from error
         # The owner before us may have died a moment ago: its keeper is just stopping its mongod.
         leftover = self._data / "mongod.lock"
         if not _until(lambda: not is_locked(leftover), _LEFTOVER):
             raise StoreInUse(f"a mongod (pid {read_number(leftover)}) runs on {self._data}: stop it first")
+
+    def _way_in(self) -> str:
+        """How to work beside the owner of the directory."""
+        port = read_number(self.directory / "port")
+        return f': stop it, or work beside it with --store "{_address(port)}"' if port else ""
 
     def _launch(self, mongod: Path) -> str:
         for attempt in range(_ATTEMPTS):
@@ -127,7 +139,7 @@ class LocalServer:
                 self._say_keep()
             except (PyMongoError, OSError) as error:
                 raise self._failure(mongod, f"did not become ready ({error})", since) from error
-            return f"mongodb://127.0.0.1:{port}/?replicaSet={_mongod.REPLICA_SET}"
+            return _address(port)
         raise ConfigurationError(f"found no free port on 127.0.0.1 in {_ATTEMPTS} attempts")
 
     def _failure(self, mongod: Path, what: str, since: int) -> ConfigurationError:
@@ -186,6 +198,10 @@ class LocalServer:
 def _pipe(keeper: "subprocess.Popen[bytes]") -> IO[bytes]:
     assert keeper.stdin is not None  # noqa: S101  # it was started with a PIPE
     return keeper.stdin
+
+
+def _address(port: int) -> str:
+    return f"mongodb://127.0.0.1:{port}/?replicaSet={_mongod.REPLICA_SET}"
 
 
 def _become_primary(port: int) -> None:

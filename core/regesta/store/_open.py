@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import beanie
+from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import InvalidName, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from regesta.errors import ConfigurationError
@@ -70,17 +72,18 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(url: str = "local", *, database: str = "regesta") -> AsyncIterator[Store]:
+async def open_store(url: str = "local", *, database: str = "regesta", existing: bool = False) -> AsyncIterator[Store]:
     """Open the store that `url` names; closed, and a local server stopped, on leaving.
 
     `url` is `memory://`, `local` (the directory `.regesta`), `local:DIRECTORY`, `mongodb://...` or
-    `mongodb+srv://...`; a database name in the address wins over `database`. Raises `ConfigurationError` when it
-    is none of these, cannot be read or nobody answers there, and what `LocalServer.start` raises.
+    `mongodb+srv://...`; a database name in the address wins over `database`. A local directory is made if need be,
+    unless only an `existing` store will do. Raises `ConfigurationError` when the address is none of these, cannot be
+    read or nobody answers there, and what `LocalServer.start` raises.
     """
     if url == "memory://":
         opened = _open_memory(database)
     elif url == "local" or (url.startswith("local:") and not url.startswith("local://")):
-        opened = _open_local(url.partition(":")[2] or ".regesta", database)
+        opened = _open_local(url.partition(":")[2] or ".regesta", database, existing=existing)
     elif url.startswith(_SCHEMES):
         opened = _open_mongodb(url, database)
     else:
@@ -98,8 +101,10 @@ async def _open_memory(database: str) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _open_local(directory: str, database: str) -> AsyncIterator[Store]:
-    server = LocalServer(directory)
+async def _open_local(directory: str, database: str, *, existing: bool) -> AsyncIterator[Store]:
+    server = LocalServer(_path(directory))
+    if existing and not server.exists:
+        raise ConfigurationError(f"there is no local store in {server.directory}: name the one you mean with --store")
     try:
         # In a thread: it blocks. If this task is cancelled meanwhile, stop() waits for start() to be through.
         uri = await asyncio.to_thread(server.start)
@@ -109,9 +114,22 @@ async def _open_local(directory: str, database: str) -> AsyncIterator[Store]:
         await asyncio.to_thread(server.stop)
 
 
+def _path(directory: str) -> Path:
+    try:
+        return Path(directory).expanduser()  # no shell does it: `~` is not the beginning of `local:~/DIRECTORY`
+    except RuntimeError as error:
+        raise ConfigurationError(f"the local store {directory!r}: there is no such home directory") from error
+
+
 @asynccontextmanager
 async def _open_mongodb(url: str, database: str) -> AsyncIterator[Store]:
     async with _connect(url, database) as (client, opened, transactions):
+        if not transactions:
+            logger.warning(
+                "MongoDB at %s stands alone: it has no transactions, so a change can be stored without its audit "
+                "event, and nothing can be watched; start mongod with --replSet and call rs.initiate() once",
+                _hosts(url),
+            )
         yield Store(StoreKind.MONGODB, _without_credentials(url), client, opened, transactions)
 
 
@@ -179,6 +197,12 @@ async def _hello(client: Any, url: str) -> dict[str, Any]:
     except OperationFailure as error:
         raise ConfigurationError(
             f"MongoDB at {where} refused us (code {error.code}): check user and password"
+        ) from error
+    except DriverConfigurationError as error:
+        # The driver looks up names when it is asked for the first time.
+        raise ConfigurationError(
+            f"DNS has no MongoDB under the name {where} (no usable SRV record _mongodb._tcp.{where}): correct the name "
+            "or the network, or use mongodb:// for the name of a host"
         ) from error
     except PyMongoError as error:
         raise ConfigurationError(f"cannot talk to MongoDB at {where}: {type(error).__name__}") from error

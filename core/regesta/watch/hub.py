@@ -38,6 +38,7 @@ class Hub:
         self.users = 0
         self.ended = False
         self.catching_up = asyncio.Semaphore(CATCHING_UP)
+        self._pause = FIRST_PAUSE
         self._position: Mapping[str, Any] | None = None
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._opened.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -70,7 +71,6 @@ class Hub:
         self.watchers.clear()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE
         reason: ProblemError | None = None
         try:
             while self.users and not self.ended:
@@ -80,8 +80,8 @@ class Hub:
                     if not self._opened.done() or unavailable(error) is None:
                         raise
                     logger.warning("the changes of %s pause: %s", self.collection.full_name, error)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, LONGEST_PAUSE)
+                    await asyncio.sleep(self._pause)
+                    self._pause = min(self._pause * 2, LONGEST_PAUSE)
         except Gone as gone:
             reason = gone
             kept_of(self.collection).discard(self.collection.full_name)
@@ -101,6 +101,7 @@ class Hub:
                 self._opened.set_result(None)
             while self.users and not self.ended:
                 found = await changes.next()
+                self._pause = FIRST_PAUSE
                 if found is not None:
                     commit = commit_of(found)
                     for watcher in list(self.watchers):
