@@ -4,19 +4,22 @@ pluggy registers and validates; the calls are made here, one implementation afte
 pluggy call would leave coroutines unawaited and `firstresult` would stop at one.
 """
 
+import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import pluggy
+from pymongo.errors import PyMongoError
 
 from regesta import hookspecs
 from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 from regesta.implementations import Implementation, implementations_of
+from regesta.store import unavailable
 
 logger = logging.getLogger("regesta.hooks")
 
@@ -170,6 +173,16 @@ class Hooks:
             elif concerned:
                 await _guarded(implementation, hook, {"changes": concerned, "session": session})
 
+    async def prepare(self, change: Change[Any]) -> None:
+        """Let all `prepare_change` hooks fill or change `change.after`, which stays the kind of document that it is."""
+        given = change.after
+        for implementation in self._of("prepare_change", change.document):
+            await _guarded(implementation, "prepare_change", {"change": change})
+            if given is not None and not isinstance(change.after, type(given)):
+                kind = type(change.after).__name__
+                logger.error("plugin %s put a %s into change.after", implementation.plugin, kind)
+                raise HookFailed(f"plugin {implementation.plugin!r} failed in prepare_change: change.after is a {kind}")
+
     async def validate(self, change: Change[Any]) -> None:
         """Run all `validate_change` hooks. Raises one Invalid with every issue found, else the first problem."""
         issues: list[Issue] = []
@@ -186,13 +199,22 @@ class Hooks:
         if issues:
             raise Invalid.of(issues)
 
-    async def observe(self, event: AuditEvent) -> None:
-        """Tell every `audit_event` hook. Failures are logged and counted in `failures`."""
+    async def observe(self, event: AuditEvent, seconds: float | None = None) -> None:
+        """Tell every `audit_event` hook, each for so many seconds at most. Failures are logged and counted."""
         for implementation in self._implementations.get("audit_event", ()):
-            try:
-                await implementation(event=event)
-            except Exception:  # noqa: BLE001 - the write stands, whatever an observer raises
-                self.count_failure(implementation.plugin, "audit_event")
+            await self.attempt(implementation.plugin, "audit_event", implementation(event=event), seconds)
+
+    async def attempt(self, plugin: str, hook: str, told: Awaitable[Any], seconds: float | None) -> None:
+        """Await what cannot fail a write any more: that it raises or takes too long is counted in `failures`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await told
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            self.count_failure(plugin, hook)
+        except Exception:  # noqa: BLE001 - the write stands, whatever it is
+            self.count_failure(plugin, hook)
 
     async def history(self, request: HistoryRequest) -> Sequence[AuditEvent]:
         """What the first plugin that reads a trail answers; nothing where there is none."""
@@ -228,16 +250,24 @@ async def _guarded(implementation: Implementation, hook: str, offered: Mapping[s
         return await implementation(**offered)
     except ProblemError:
         raise
-    except Exception as error:
-        if _is_driver_error(error):
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise
+        if isinstance(error, PyMongoError) and (hook in RECORDING or _may_be_repeated(error)):
             raise
         logger.exception("plugin %s failed in %s", implementation.plugin, hook)
         raise HookFailed(f"plugin {implementation.plugin!r} failed in {hook}") from error
 
 
-def _is_driver_error(error: Exception) -> bool:
-    """Errors of the driver pass: a transaction must see their labels to be retried."""
-    return hasattr(error, "has_error_label")
+def _is_cancelled() -> bool:
+    """Whether this task is to end; else only something was that a hook awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _may_be_repeated(error: PyMongoError) -> bool:
+    """Errors of the driver of which the plugin can do nothing: a transaction must see their labels to be retried."""
+    return error.has_error_label("TransientTransactionError") or unavailable(error) is not None
 
 
 def _load(point: metadata.EntryPoint) -> Any:

@@ -95,7 +95,10 @@ def record_changes(changes: Sequence[Change[Any]], session: Any) -> None:
 
 @hookspec
 def audit_event(event: AuditEvent) -> None:
-    """After commit: observe. A failure is logged and counted, and breaks no response."""
+    """After commit: observe. A failure is logged and counted, and breaks no response.
+
+    So is one that takes longer than the resource's timeout: it is cancelled. No response waits longer than that.
+    """
 
 
 @hookspec

@@ -16,6 +16,7 @@ START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_
 READS_WHEN = "regesta_reads_when"
 # Of pluggy's options: implementations run one after the other, so none can wrap others or go before them.
 HONOURED = frozenset({"specname", "optionalhook"})
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -66,8 +67,8 @@ class Implementation:
 def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementation]]:
     """Each hook that a plugin implements, by the names of its functions.
 
-    Raises PluginError for one that cannot be async, for an option of `@hookimpl` that would do nothing, and where it
-    cannot be told which documents' changes it is for.
+    Raises PluginError for one that cannot be async, for an argument that the hook does not offer, for an option of
+    `@hookimpl` that would do nothing, and where it cannot be told which documents' changes it is for.
     """
     marker = f"{hookspecs.PROJECT}_impl"
     for attribute in dir(plugin):
@@ -83,10 +84,25 @@ def implementations_of(plugin: Any, name: str) -> Iterator[tuple[str, Implementa
             )
         if hook in START_UP_HOOKS and inspect.iscoroutinefunction(function):
             raise PluginError(f"plugin {name!r}: {hook} runs at start-up and cannot be async")
-        arguments = tuple(inspect.signature(function).parameters)
+        arguments = _arguments_of(function, hook, name, of_class=inspect.isclass(plugin))
         documents, inner = _documents_of(function, hook, name), inspect.unwrap(function)
         waits, reads = inspect.iscoroutinefunction(inner), getattr(inner, READS_WHEN, None)
         yield hook, Implementation(name, function, arguments, documents, waits, reads)
+
+
+def _arguments_of(function: Callable[..., Any], hook: str, name: str, *, of_class: bool) -> tuple[str, ...]:
+    """The names by which it is called: each one that the hook offers, where we have that hook."""
+    taken = inspect.signature(function).parameters
+    specification = getattr(hookspecs, hook, None)
+    offered = inspect.signature(specification).parameters if specification else taken
+    for argument, parameter in taken.items():
+        if argument not in offered or parameter.kind not in BY_NAME:
+            instead = "register an instance of it, not the class" if of_class else "nothing would be given for it"
+            raise PluginError(
+                f"plugin {name!r}: {hook} offers {', '.join(offered) or 'nothing'}, by name, "
+                f"but {parameter} is asked for: {instead}"
+            )
+    return tuple(taken)
 
 
 def _documents_of(function: Callable[..., Any], hook: str, name: str) -> tuple[type, ...]:

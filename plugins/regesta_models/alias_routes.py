@@ -22,7 +22,7 @@ from regesta.http import (
 )
 from regesta.schemas import dumps
 from regesta_models.aliases import Aliases
-from regesta_models.artifact_routes import CONDITIONS
+from regesta_models.artifact_routes import CONDITIONS, ModelKey
 from regesta_models.constraints import AliasName
 from regesta_models.documents import Version
 from regesta_models.parts import LARGEST
@@ -45,7 +45,6 @@ MOVED_OR_NEW: dict[int | str, dict[str, Any]] = {
     201: document_answer(Version, "The alias is new and stands for this version"),
 }
 
-ModelKey = Annotated[str, Path(min_length=1, description="The name of the model.")]
 AliasKey = Annotated[AliasName, Path(description="The alias.")]
 
 
@@ -101,7 +100,8 @@ def alias_router(registry: Registry) -> APIRouter:
         no_parameters(request)
         return document_response(request, await aliases.get(caller, model, alias))
 
-    router.add_api_route(ONE, get_alias, methods=["HEAD"], operation_id="get_alias_head", include_in_schema=False)
+    router.add_api_route(COLLECTION, list_aliases, methods=["HEAD"], include_in_schema=False)
+    router.add_api_route(ONE, get_alias, methods=["HEAD"], include_in_schema=False)
 
     @router.put(
         ONE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from regesta import Caller, Invalid, NotFound, Precondition, ProblemRoute, Registry, Stored, caller_of
 from regesta.errors import (
@@ -27,14 +27,13 @@ from regesta.http import (
     text_body,
 )
 from regesta.schemas import dumps
-from regesta_models.alias_routes import ModelKey
+from regesta_models.artifact_routes import ModelKey, VersionKey
 from regesta_models.cards import CARD, MOST_CHARACTERS, Card, check_card
 from regesta_models.front_matter import read_front_matter
 from regesta_models.rendering import SAFE, page_of
 
 MARKDOWN, HTML, JSON = "text/markdown", "text/html", "application/json"
 LARGEST_BODY = 4 * MOST_CHARACTERS  # bytes
-VersionKey = Annotated[str, Path(description="The number of the version.")]
 
 _ETAG = {"ETag": {"description": "The entity tag of this form of this revision.", "schema": {"type": "string"}}}
 _FORMS = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, caller_of
 from regesta.errors import Malformed, Unavailable
@@ -13,6 +13,7 @@ from regesta.http import problem_answers
 from regesta.operations import bounded
 from regesta.query import Parameter, parse_parameters
 from regesta.schemas import dumps
+from regesta_models.artifact_routes import ModelKey
 from regesta_models.comparison import Direction, VersionComparison, compare
 from regesta_models.parts import LARGEST
 
@@ -108,7 +109,7 @@ def compare_router(registry: Registry) -> APIRouter:
     )
     async def compare_versions(
         request: Request,
-        model: Annotated[str, Path(min_length=1, description="The name of the model.")],
+        model: ModelKey,
         caller: Annotated[Caller, Depends(caller_of(registry["versions"], "compare_versions"))],
     ) -> Response:
         asked = parse_parameters(request.scope["query_string"], PARAMETERS)
@@ -121,4 +122,5 @@ def compare_router(registry: Registry) -> APIRouter:
         found = await comparisons.compare(caller, model, asked["versions"], said)
         return Response(dumps(found.model_dump(mode="json")), media_type="application/json")
 
+    router.add_api_route(PATH, compare_versions, methods=["HEAD"], include_in_schema=False)
     return router

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from pymongo.errors import OperationFailure
 
@@ -20,6 +20,7 @@ from regesta.operations import bounded
 from regesta.query import Parameter, parse_parameters, size_parameter
 from regesta.schemas import dumps
 from regesta.store import Atomicity, aggregated, atomicity_of, collection_of
+from regesta_models.artifact_routes import ModelKey, VersionKey
 from regesta_models.documents import Registered, Version
 
 PATH = "/models/{model}/versions/{version}:lineage"
@@ -278,8 +279,8 @@ def lineage_router(registry: Registry) -> APIRouter:
     )
     async def get_version_lineage(
         request: Request,
-        model: Annotated[str, Path(min_length=1, description="The name of the model.")],
-        version: Annotated[str, Path(pattern="^[0-9]+$", description="The number of the version.")],
+        model: ModelKey,
+        version: VersionKey,
         caller: Annotated[Caller, Depends(caller_of(registry["versions"], "get_version_lineage"))],
     ) -> Response:
         asked = parse_parameters(request.scope["query_string"], PARAMETERS)
@@ -287,4 +288,5 @@ def lineage_router(registry: Registry) -> APIRouter:
         graph = await lineages.graph(caller, model, version, direction, asked.get("depth", USUAL_DEPTH))
         return Response(dumps(graph), media_type="application/json")
 
+    router.add_api_route(PATH, get_version_lineage, methods=["HEAD"], include_in_schema=False)
     return router

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from regesta import Caller, ProblemRoute, Registry, caller_of
-from regesta.http import body_schema, json_body, only_validates, precondition_of
+from regesta.http import body_schema, json_body, only_validates, precondition_of, refuse_idempotency_key
 from regesta_models.alias_routes import (
     LARGEST_BODY,
     MOVED,
@@ -16,11 +16,13 @@ from regesta_models.alias_routes import (
     TAGS,
     AliasKey,
     AliasTarget,
-    ModelKey,
     moved_response,
 )
 from regesta_models.aliases import Aliases
+from regesta_models.artifact_routes import ModelKey
 from regesta_models.promotions import Override, Reason
+
+INSTEAD = "is not kept here: send the ETag of the version that the alias stands for in If-Match"
 
 
 class AliasOverride(AliasTarget):
@@ -60,6 +62,7 @@ def promotion_router(registry: Registry) -> APIRouter:
     async def override_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("override_alias")]
     ) -> Response:
+        refuse_idempotency_key(request, INSTEAD)
         dry, condition = only_validates(request), precondition_of(request)
         target = await json_body(request, AliasOverride, limit=4 * LARGEST_BODY)
         override = Override(reason=target.reason)
@@ -83,6 +86,7 @@ def promotion_router(registry: Registry) -> APIRouter:
     async def rollback_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("rollback_alias")]
     ) -> Response:
+        refuse_idempotency_key(request, INSTEAD)
         dry, condition = only_validates(request), precondition_of(request)
         body = await json_body(request, AliasRollback, limit=4 * LARGEST_BODY)
         stored = await aliases.rollback(

@@ -135,3 +135,36 @@ def test_the_schema_allows_what_is_accepted(kind: Any, data: st.DataObject) -> N
 
 
 STARTS = ["", "", "s3://", "file:", "v", "latest", "..", "a/", "%2e", "a" * 63, " "]
+
+
+async def test_what_can_be_read_can_be_asked_for_its_head(any_service: Service) -> None:
+    await any_service.model()
+    for _ in range(2):
+        await any_service.version()
+    below = "/models/resnet"
+    for path in (f"{below}/aliases", f"{below}/versions:compare?versions=1,2"):
+        answer, head = await any_service.client.get(path), await any_service.client.head(path)
+        assert (answer.status_code, head.status_code) == (200, 200), path
+        assert head.headers["content-length"] == answer.headers["content-length"]
+
+
+async def test_the_head_of_a_lineage(service: Service) -> None:
+    await service.model()
+    await service.version()
+    assert (await service.client.head("/models/resnet/versions/1:lineage")).status_code == 200
+
+
+async def test_versions_in_paths_are_described_as_numbers(memory_service: Service) -> None:
+    described = (await memory_service.client.get("/openapi.json")).json()["paths"]
+    seen = 0
+    for path, operations in described.items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path" and parameter["name"] == "version":
+                    assert parameter["schema"]["type"] == "integer", path
+                    seen += 1
+    assert seen > 5
+    for number in ("x", "01", "9" * 20):
+        for of in ("/card", ":lineage", "/artifacts"):
+            answer = await memory_service.client.get(f"/models/resnet/versions/{number}{of}")
+            assert answer.status_code in (404, 422, 501), (number, of)

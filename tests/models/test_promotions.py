@@ -397,3 +397,12 @@ async def test_custom_methods_of_aliases_are_posts(method: str, memory_service: 
         answer = await memory_service.client.request(verb, f"{ALIAS}:{method}")
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert answer.json()["code"] == "METHOD_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(("custom", "body"), [("rollback", {}), ("override", {"version": 1, "reason": "urgent"})])
+async def test_an_idempotency_key_is_refused_where_no_answer_is_kept(
+    any_service: Service, custom: str, body: dict[str, Any]
+) -> None:
+    answer = await any_service.client.post(f"{ALIAS}:{custom}", json=body, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json()["errors"][0]["type"]) == (422, "not_kept")
+    assert answer.json()["errors"][0]["loc"] == ["header", "Idempotency-Key"]

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from beanie import Document
+from beanie import Document, Indexed
 from pydantic import create_model
 
 from regesta import Hooks, Parent, Resource
@@ -135,3 +135,26 @@ async def test_numbers_of_children_have_no_gap(database: Any) -> None:
         answers = await asyncio.gather(*(client.post("/models/m/versions", json={}) for _ in range(20)))
         assert Counter(answer.status_code for answer in answers) == {201: 20}
         assert sorted(answer.json()["number"] for answer in answers) == list(range(1, 21))
+
+
+class Named(Document):
+    name: Annotated[str, Indexed(unique=True)]
+    n: int = 0
+
+    class Settings:
+        use_revision = True
+
+
+@pytest.mark.parametrize("only_new", [False, True])
+async def test_one_of_many_creates_by_put_and_the_others_update(database: Any, only_new: bool) -> None:
+    """Without a transaction, from processes that know nothing of each other."""
+    headers = {"if-none-match": "*"} if only_new else {}
+    async with (
+        served(database, Named, name="things", key="name", hooks=Hooks()) as one,
+        served(database, Named, name="things", key="name", hooks=Hooks()) as other,
+    ):
+        for turn in range(10):
+            url = f"/things/{turn}?allow_missing=true"
+            writes = [client.put(url, json={"n": n}, headers=headers) for n in range(3) for client in (one, other)]
+            answers = await asyncio.gather(*writes)
+            assert Counter(answer.status_code for answer in answers) == {201: 1, 412 if only_new else 200: 5}

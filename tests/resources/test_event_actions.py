@@ -1,5 +1,6 @@
 """Beanie's own event actions, sync and async, fire for what happens through HTTP."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from beanie import (
     after_event,
     before_event,
 )
+from tests.eventually import eventually_async
 
 from regesta import Hooks, Invalid, hookimpl
 from regesta.change import AuditEvent
@@ -164,3 +166,41 @@ async def test_beanies_own_ways_still_fire_them(database: Any) -> None:
         await document.insert()
         assert "before insert" in SEEN
         assert document.slug == "a"
+
+
+class Slow(Document):
+    name: str
+
+    @after_event(Insert)
+    async def hang(self) -> None:
+        if self.name == "hang":
+            await asyncio.Event().wait()
+        awaited = asyncio.ensure_future(asyncio.Event().wait())
+        awaited.cancel()
+        await awaited
+
+
+class Stuck:
+    @hookimpl
+    async def audit_event(self, event: AuditEvent) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_what_hangs_after_the_commit_is_given_up_and_counted(any_database: Any) -> None:
+    hooks = Hooks(Stuck())
+    async with served(any_database, Slow, name="slow", hooks=hooks, timeout=0.5) as client, asyncio.timeout(10):
+        assert (await client.post("/slow", json={"name": "hang"})).status_code == 201
+        assert (await client.post("/slow", json={"name": "cancel"})).status_code == 201
+
+        async def counted() -> bool:
+            return hooks.failures == {("Slow", "after_event"): 2, ("Stuck", "audit_event"): 2}
+
+        await eventually_async(counted)
+
+
+async def test_the_answer_to_many_writes_does_not_wait_for_each_observer(database: Any) -> None:
+    operations = [{"op": "create", "body": {"name": str(number)}} for number in range(15)]
+    async with served(database, Slow, name="slow", hooks=Hooks(Stuck()), timeout=1.0) as client:
+        async with asyncio.timeout(8):
+            answer = await client.post("/slow:batch", json={"operations": operations})
+        assert answer.status_code == 200, answer.text

@@ -7,6 +7,9 @@ import pytest
 from beanie import Document
 
 from regesta import Action, Caller, Change, Hooks, PluginError, hookimpl
+from regesta.store import collection_of
+
+from .serving import served
 
 if TYPE_CHECKING:
     from decimal import Decimal as Missing
@@ -172,3 +175,73 @@ async def test_a_hook_of_another_version_may_be_implemented() -> None:
             self.told.note("", change)
 
     assert await told(Rules()) == [("", "Author")]
+
+
+class TakesMore:
+    @hookimpl
+    def validate_change(self, change: Change[Any], extra: int = 1) -> None:
+        raise NotImplementedError
+
+
+class TakesAnything:
+    @hookimpl
+    def validate_change(self, **offered: Any) -> None:
+        raise NotImplementedError
+
+
+class TakesByPosition:
+    @hookimpl
+    def validate_change(self, change: Change[Any], /) -> None:
+        raise NotImplementedError
+
+
+class Clears:
+    @hookimpl
+    def prepare_change(self, change: Change[Any]) -> None:
+        change.after = None
+
+
+@pytest.mark.parametrize(
+    ("plugin", "asked"),
+    [(TakesMore(), r"extra: int = 1"), (TakesAnything(), r"\*\*offered"), (TakesByPosition(), "change: .*Change")],
+)
+def test_arguments_that_would_not_be_given_are_refused(plugin: Any, asked: str) -> None:
+    with pytest.raises(PluginError, match=f"'{type(plugin).__name__}': validate_change offers change, .*{asked}"):
+        Hooks(plugin)
+
+
+def test_a_class_whose_hooks_need_an_instance_is_refused() -> None:
+    with pytest.raises(PluginError, match=r"'Clears': .* self is asked for: register an instance"):
+        Hooks(Clears)
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+@pytest.mark.parametrize("hook", ["prepare_change", "validate_change"])
+async def test_what_mongodb_refuses_to_a_hook_is_the_plugins_failure(
+    database: Any, hook: str, transactional: bool
+) -> None:
+    class Inserts:
+        @hookimpl(specname=hook)
+        async def insert(self, change: Change[Any]) -> None:
+            await collection_of(Author).insert_one({"_id": 1}, session=change.session)
+
+    served_books = served(
+        database, Book, name="books", hooks=Hooks(Inserts()), also=[Novel, Author], transactional=transactional
+    )
+    async with served_books as client:
+        assert (await client.post("/books", json={"title": "A"})).status_code == 201
+        answer = await client.post("/books", json={"title": "B"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "HOOK_FAILED")
+        assert answer.json()["detail"] == f"plugin 'Inserts' failed in {hook}"
+        operations = [{"op": "create", "body": {"title": title}} for title in "CD"]
+        batch = await client.post("/books:batch", json={"operations": operations, "atomic": False})
+        assert [one["status"] for one in batch.json()["results"]] == [500, 500]
+        assert await collection_of(Book).count_documents({}) == 1
+
+
+async def test_a_hook_that_takes_the_document_away_has_failed(any_database: Any) -> None:
+    async with served(any_database, Book, name="books", hooks=Hooks(Clears()), also=[Novel]) as client:
+        answer = await client.post("/books", json={"title": "A"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "HOOK_FAILED")
+        assert answer.json()["detail"] == "plugin 'Clears' failed in prepare_change: change.after is a NoneType"
+        assert await collection_of(Book).count_documents({}) == 0

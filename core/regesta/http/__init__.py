@@ -14,6 +14,7 @@ from regesta.http.handwritten import (
     text_body,
 )
 from regesta.http.headers import check_path, has_condition, is_wanted, precondition_of
+from regesta.http.idempotency import refuse_idempotency_key
 from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.methods import only_validates
 from regesta.http.problems import Problem, problem_answer, problem_response
@@ -50,6 +51,7 @@ __all__ = [
     "problem_answer",
     "problem_answers",
     "problem_response",
+    "refuse_idempotency_key",
     "registry_router",
     "repr_digest",
     "request_id_of",

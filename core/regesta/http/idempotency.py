@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regesta.errors import Malformed
+from regesta.errors import Invalid, Issue, Malformed
 from regesta.http.responses import JsonResponse
 from regesta.operations.repeats import Answer, Repeats
 
@@ -36,6 +36,12 @@ def idempotency_key_of(request: Request) -> str | None:
     if len(sent) != 1 or not _VISIBLE.match(text):
         raise Malformed("Idempotency-Key: send 1 to 255 visible characters, once", code="INVALID_IDEMPOTENCY_KEY")
     return text
+
+
+def refuse_idempotency_key(request: Request, said: str, type: str = "not_kept") -> None:
+    """Raises Invalid for a request whose answer is not kept. `said`: what is, and what to do instead; its `type`."""
+    if idempotency_key_of(request) is not None:
+        raise Invalid.of([Issue(("header", "Idempotency-Key"), said, type)])
 
 
 async def answer_once(repeats: Repeats, seconds: float, perform: Callable[[Repeats], Awaitable[Answer]]) -> Response:

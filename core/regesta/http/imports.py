@@ -16,7 +16,8 @@ from regesta.declarations import Operation
 from regesta.errors import Duplicate, ProblemError, TooLarge, Unavailable
 from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, media_type_of, precondition_of
-from regesta.http.line_answers import NDJSON, LinesAnswer, failed_line, refuse_idempotency_key
+from regesta.http.idempotency import refuse_idempotency_key
+from regesta.http.line_answers import NDJSON, NOT_FOR_IMPORTS, REPEATED, LinesAnswer, failed_line
 from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
@@ -128,7 +129,7 @@ class Imports(Generic[T]):
         """One result for each line, written while the body is still read; what the lines say is never the status."""
         parameters = parse_parameters(request.scope["query_string"], self._allowed)
         precondition_of(request).check(None)
-        refuse_idempotency_key(request)
+        refuse_idempotency_key(request, REPEATED, NOT_FOR_IMPORTS)
         media_type_of(request, *NDJSON)
         caller = await self._exchange.callers.of(request, Operation.IMPORT, scope, actor)
         parents = self._exchange.keys(request)

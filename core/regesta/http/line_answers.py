@@ -9,10 +9,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from regesta.errors import Invalid, Issue, Malformed, ProblemError, TooLarge
+from regesta.errors import Malformed, ProblemError, TooLarge
 from regesta.http.accept import Form
 from regesta.http.headers import media_type_of, precondition_of
-from regesta.http.idempotency import idempotency_key_of
+from regesta.http.idempotency import refuse_idempotency_key
 from regesta.http.lines import Line, Lines
 from regesta.http.outbox import Outbox
 from regesta.http.problems import problem_body, problem_response
@@ -20,6 +20,9 @@ from regesta.http.received import pieces_of
 from regesta.schemas import dumps, read_json
 
 NDJSON = (str(Form.NDJSON), "application/ndjson")
+# What is said of an Idempotency-Key, and its type.
+REPEATED = "is not for imports, which are not kept: repeat one with ?on_conflict=skip"
+NOT_FOR_IMPORTS = "not_for_imports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def answer_lines(
     """
     media_type_of(request, *NDJSON)
     precondition_of(request).check(None)
-    refuse_idempotency_key(request)
+    refuse_idempotency_key(request, REPEATED, NOT_FOR_IMPORTS)
     summary = dict.fromkeys((*outcomes, "failed"), 0)
 
     async def one(line: Line) -> dict[str, Any]:
@@ -71,13 +74,6 @@ def answer_lines(
         await outbox.put(dumps({"summary": summary}) + b"\n")
 
     return LinesAnswer(run)
-
-
-def refuse_idempotency_key(request: Request) -> None:
-    """Raises Invalid: what a stream of lines answers is not kept."""
-    if idempotency_key_of(request) is not None:
-        said = "is not for imports, which are not kept: repeat one with ?on_conflict=skip"
-        raise Invalid.of([Issue(("header", "Idempotency-Key"), said, "not_for_imports")])
 
 
 def failed_line(request: Request, line: Line, error: ProblemError) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 
 from regesta.change import Caller
 from regesta.errors import ProblemError
+from regesta.hooks import HookFailed
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
 from regesta.operations.unit import AfterCommit, Unit, telling
@@ -79,8 +80,8 @@ Step = Callable[[Unit], Awaitable[None]]
 async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = None) -> dict[int, Any]:
     """What became of each, in one unit that holds back what it writes; `send` sends it. `begin` comes before.
 
-    One that fails and has done nothing yet does not stop the others. Raises ItemFailed where one fails that has: only
-    an abort undoes it.
+    One that fails and has done nothing yet does not stop the others. Raises ItemFailed where one fails that has, or
+    whose plugin did: only an abort undoes it.
     """
     unit.pending = pending = Pending()
     outcomes: dict[int, Any] = {}
@@ -90,6 +91,9 @@ async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = Non
         pending.index, before = index, pending.effects
         try:
             outcomes[index] = await work(unit)
+        except HookFailed as error:
+            # Whatever the plugin did within the transaction, or MongoDB refused to it, which has ended it.
+            raise ItemFailed(index, error) from None
         except ProblemError as error:
             if pending.effects != before:
                 # What is held back came before it, and may fail too.
@@ -152,7 +156,7 @@ class Gathering:
         finally:
             self._leave(waiting)
         if waiting.telling is not None:
-            await asyncio.shield(waiting.telling)
+            await asyncio.wait({waiting.telling}, timeout=self._seconds)
         return written
 
     def _leave(self, waiting: _Waiting) -> None:

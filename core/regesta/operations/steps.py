@@ -81,7 +81,7 @@ class ChangeSteps(Reads[T]):
         await self._send_for_readers(change, unit, events)
         changed = self.hooks.has("prepare_change", change.document)
         if changed:
-            await unit.hook(self.hooks.call("prepare_change", document=change.document, change=change))
+            await unit.hook(self.hooks.prepare(change))
         subject = change.after if change.after is not None else change.before
         if subject is not None and actions.has_before(type(subject), events):
             changed |= await unit.hook(actions.run_before(subject, events))
@@ -197,12 +197,11 @@ class ChangeSteps(Reads[T]):
             return
 
         async def after_commit() -> None:
-            try:
-                await actions.run_after(subject, events)
-            except Exception:  # noqa: BLE001 - the write stands, whatever an "after" action raises
-                self.hooks.count_failure(type(subject).__name__, "after_event")
+            seconds = self.resource.timeout
+            acting = actions.run_after(subject, events)
+            await self.hooks.attempt(type(subject).__name__, "after_event", acting, seconds)
             if observed:
-                await self.hooks.observe(change.event)
+                await self.hooks.observe(change.event, seconds)
 
         unit.after_commit.append(after_commit)
 

@@ -95,7 +95,7 @@ async def run_unit(
     seconds: float,
     turn: AbstractAsyncContextManager[None] | None = None,
 ) -> R:
-    """Do `work` whole or not at all, then what it asked for after the commit.
+    """Do `work` whole or not at all, then what it asked for after the commit, which is waited for as long.
 
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
     the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
@@ -105,7 +105,7 @@ async def run_unit(
     async with bounded(seconds, LATE), turn or nullcontext():
         unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
     if unit.after_commit:
-        await asyncio.shield(telling(unit.after_commit))
+        await asyncio.wait({telling(unit.after_commit)}, timeout=seconds)
     if task and task.cancelling() > cancelled:
         # It came when the commit was on its way, and was kept back until that was known.
         raise asyncio.CancelledError
@@ -149,7 +149,7 @@ async def _attempts(
     atomicity = await atomicity_of(collection)
     if atomicity is Atomicity.LOCK:
         async with lock_of(collection):
-            return await _once(work)
+            return await _until_won(work)
     if not (transactional and atomicity is Atomicity.TRANSACTIONS):
         return await _until_won(work)
 
@@ -207,16 +207,12 @@ def _leave(task: asyncio.Future[Any]) -> None:
 _left: set[asyncio.Future[None]] = set()  # asyncio itself holds tasks weakly
 
 
-async def _once(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:
-    unit = Unit()
-    return unit, await work(unit)
-
-
 async def _until_won(work: Callable[[Unit], Awaitable[R]]) -> tuple[Unit, R]:
     pause = FIRST_PAUSE
     while True:
+        unit = Unit()
         try:
-            return await _once(work)
+            return unit, await work(unit)
         except LostRace:
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads writers, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -9,7 +9,7 @@ from beanie.odm.actions import EventTypes
 from bson import Binary
 
 from regesta.change import Action, Caller, Change
-from regesta.errors import Conflict, Invalid, Issue
+from regesta.errors import Conflict, Duplicate, Invalid, Issue
 from regesta.hooks import Hooks
 from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
@@ -52,9 +52,20 @@ class Updates(Creates[T]):
             if otherwise is None:
                 raise self.addresses.not_found(keys[-1])
             condition.check(None)
-            return await self._create(unit, caller, keys[:-1], otherwise, keys[-1])
+            return await self._created_unless_there(unit, caller, keys, otherwise)
         condition.check(etag_of(raw))
         return await self._edited(unit, caller, raw, edit, events=events, unlocked=unlocked)
+
+    async def _created_unless_there(
+        self, unit: Unit, caller: Caller, keys: Sequence[str], build: Build[T]
+    ) -> Written[T]:
+        """Raises LostRace where somebody else was quicker, which only a transaction would have told."""
+        try:
+            return await self._create(unit, caller, keys[:-1], build, keys[-1])
+        except Duplicate:
+            if unit.session is None and await self.find_live(caller, keys, None) is not None:
+                raise LostRace from None
+            raise
 
     async def _refuse_deleted(self, unit: Unit, caller: Caller, keys: Sequence[str]) -> None:
         if await self.find_deleted(caller, keys, unit.session):
