@@ -10,6 +10,7 @@ import orjson
 from beanie import Document, Link
 from bson import Binary, DBRef, Decimal128, ObjectId, Regex
 from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
+from pydantic import BaseModel
 
 from regesta.schemas.shape import FieldShape, Shape
 
@@ -40,6 +41,8 @@ def as_json(value: Any) -> Any:
         return value.pattern
     if isinstance(value, _AS_LIST):
         return list(value)
+    if isinstance(value, BaseModel):  # an id may be a RootModel
+        return value.model_dump(mode="json")
     return str(value)
 
 
