@@ -31,10 +31,10 @@ def as_json(value: Any) -> Any:
         return value.binary.hex()
     if isinstance(value, _AS_TEXT):
         return str(value)
+    if isinstance(value, Link):
+        value = value.ref
     if isinstance(value, DBRef | Document):
         return value.id
-    if isinstance(value, Link):
-        return value.ref.id
     if isinstance(value, bytes):
         return _binary(value)
     if isinstance(value, Regex):
