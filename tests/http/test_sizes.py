@@ -51,7 +51,9 @@ async def large(shared_database: Any) -> Api:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def scrolls(large: Api) -> AsyncIterator[Api]:
+async def scrolls(large: Api, shared_database: Any) -> AsyncIterator[Api]:
+    # The document of audit events is that of other tests, too: they bind it to databases of their own.
+    await init_beanie(shared_database, document_models=list(large.documents))
     for document in large.documents:
         await document.find_all().delete()
     for path in ("/scrolls", "/tablets"):
