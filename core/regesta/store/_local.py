@@ -209,16 +209,13 @@ def _become_primary(port: int) -> None:
     member = f"127.0.0.1:{port}"
     with MongoClient[dict[str, Any]](member, directConnection=True, serverSelectionTimeoutMS=5000) as client:
         admin = client.admin
-        try:
-            config = admin.command("replSetGetConfig")["config"]
-        except OperationFailure as error:
-            if error.code != _NOT_YET_INITIALIZED:
-                raise
+        # Not `replSetGetConfig`: a node that has just started may not have read what it keeps.
+        config = client.local["system.replset"].find_one()
+        if config is None:
             members = [{"_id": 0, "host": member}]
             admin.command("replSetInitiate", {"_id": _mongod.REPLICA_SET, "members": members})
-        else:
-            if [each["host"] for each in config["members"]] != [member]:
-                _move(admin, config, member)
+        elif [each["host"] for each in config["members"]] != [member]:
+            _move(admin, config, member)
         if not _until(lambda: bool(admin.command("hello").get("isWritablePrimary")), _PRIMARY):
             raise PyMongoError(f"{member} is not primary after {_PRIMARY:.0f} s")
 
@@ -230,7 +227,17 @@ def _move(admin: Any, config: dict[str, Any], member: str) -> None:
     """Tell the node its new address. By force: it does not find itself in the old configuration, so nobody votes."""
     config["members"] = [{**config["members"][0], "host": member}]
     config["version"] += 1
-    admin.command("replSetReconfig", config, force=True)
+
+    def moved() -> bool:
+        try:
+            admin.command("replSetReconfig", config, force=True)
+        except OperationFailure as error:
+            if error.code != _NOT_YET_INITIALIZED:  # it has not read the old one yet
+                raise
+            return False
+        return True
+
+    _until(moved, _PRIMARY)
 
 
 def _connects(port: int) -> bool:
