@@ -15,7 +15,8 @@ from regesta.store import open_store
 from regesta_models import Blobs, Version, sweep, sweeps
 from regesta_models.sweeps import Swept
 
-NOW = timedelta(0)
+# A second more than now: what was touched in this millisecond counts, too.
+NOW = timedelta(seconds=-1)
 MB = 2**20
 
 
