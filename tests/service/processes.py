@@ -66,8 +66,11 @@ def regesta(folder: Path, *arguments: str, **environment: str) -> "subprocess.Co
 
 
 @contextmanager
-def starting(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`regesta serve` on a free port, its output in the file `log`; killed at the end if it still runs."""
+def starting(folder: Path, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`regesta serve` on a free port, its output in the file `log`; killed at the end if it still runs.
+
+    `environment` adds variables to those of `install_shelf`.
+    """
     with (folder / "log").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "regesta", "serve", "--port", "0", *arguments],
@@ -75,7 +78,7 @@ def starting(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]
             stdout=output,
             stdin=subprocess.DEVNULL,
             cwd=folder,
-            env=install_shelf(folder / "plugins"),
+            env=install_shelf(folder / "plugins") | environment,
         )
     try:
         yield process
@@ -86,9 +89,9 @@ def starting(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, store: str = "") -> Iterator[Service]:
+def serving(folder: Path, *arguments: str, store: str = "", **environment: str) -> Iterator[Service]:
     """The same, from the moment when it answers."""
-    with starting(folder, "--store", store or f"local:{folder / 'store'}", *arguments) as process:
+    with starting(folder, "--store", store or f"local:{folder / 'store'}", *arguments, **environment) as process:
         url = eventually(lambda: _url(folder / "log", process), within=60)
         yield Service(process, url, folder / "log")
 
