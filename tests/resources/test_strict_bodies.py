@@ -49,7 +49,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
     ({"text": 5}, {"/text"}),
     ({"text": "a\0b"}, {"/text"}),
     ({"text": {"$ne": ""}}, {"/text/$ne"}),
-    ({"small": 10, "number": "x", "more": 1}, {"/more"}),
+    ({"small": 10, "number": "x", "more": 1}, {"/more", "/small", "/number"}),
     ({"small": 10, "number": "x"}, {"/small", "/number"}),
     ({"inner": {"deep": {"number": "1", "text": 5}}}, {"/inner/deep/number", "/inner/deep/text"}),
     ({"inner": {"deep": {"x": 1}}}, {"/inner/deep/x"}),

@@ -1,16 +1,16 @@
 """What bodies make of documents: new ones, replacements, patched ones."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
 
 from beanie import Document
 from pydantic import BaseModel
 
-from regesta.errors import Invalid, Issue
+from regesta.errors import Conflict, Invalid, Issue
 from regesta.operations.addresses import Addresses
 from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
-from regesta.schemas import Codec, ModelReader, View, dumps
+from regesta.schemas import Codec, ModelReader, View, dumps, shortened
 
 T = TypeVar("T", bound=Document)
 
@@ -52,10 +52,16 @@ class Bodies(Generic[T]):
         def build() -> T:
             if self._create:
                 return self._codec.from_values(self._create.read(dumps(tree)))
-            self._codec.check_fields(tree)
+            refused = self._codec.refused(tree)
+            if refused:
+                return _refused(refused, lambda: self._codec.from_body(dumps(self._accepted(tree))))
             return self._codec.from_body(body)
 
         return build
+
+    def _accepted(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body without the fields that clients may not send."""
+        return {name: value for name, value in tree.items() if self._codec.accepts(name)}
 
     def replacement(self, tree: Mapping[str, Any]) -> Callable[[Stored[T], T], T]:
         """An edit that puts the body in place of all that clients see. It raises Invalid."""
@@ -66,7 +72,11 @@ class Bodies(Generic[T]):
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
             if self._replace:
                 return codec.with_values(document, self._replace.read(dumps(tree)), reset)
-            return codec.assembled(document, codec.check_fields(tree), reset, stored.raw)
+            refused = codec.refused(tree)
+            if refused:
+                accepted = self._accepted(tree)
+                return _refused(refused, lambda: codec.assembled(document, accepted, reset, stored.raw))
+            return codec.assembled(document, tree, reset, stored.raw)
 
         return edit
 
@@ -74,22 +84,37 @@ class Bodies(Generic[T]):
         """An edit that applies the patch. It raises Invalid, Conflict."""
 
         def edit(stored: Stored[T], document: T) -> T:
-            codec = stored.codec
-            touched = patch.touched()
-            refused = [(name, loc) for name, loc in touched if not codec.accepts(name)]
+            refused = stored.codec.refusals(patch.touched())
             if refused:
-                raise Invalid.of([Issue(loc, *codec.refusal(name)) for name, loc in refused])
-            after = patch.apply(codec.tree(stored.raw, View.WHOLE))
-            names = {name for name, _ in touched}
-            sent = {name: after[name] for name in names if name in after}
-            # A merge patch cannot say "set to null": where a field has no default to go back to, it means that.
-            sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
-            gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
-            if self._patch:
-                return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
-            return codec.assembled(document, sent, gone, stored.raw)
+                return _refused(refused, lambda: self._patched(patch, stored, document))
+            return self._patched(patch, stored, document)
 
         return edit
+
+    def _patched(self, patch: Patch, stored: Stored[T], document: T) -> T:
+        """Return the document with the patch applied to the fields that clients may send."""
+        codec = stored.codec
+        after = patch.apply(codec.tree(stored.raw, View.WHOLE))
+        names = {name for name, _ in patch.touched() if codec.accepts(name)}
+        sent = {name: after[name] for name in names if name in after}
+        # A merge patch cannot say "set to null". If a field has no default to go back to, null means null.
+        sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
+        gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
+        if self._patch:
+            return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
+        return codec.assembled(document, sent, gone, stored.raw)
+
+
+def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
+    """Raise Invalid with these issues and all that `build` finds in the rest of the body."""
+    found = [*issues]
+    try:
+        build()
+    except Invalid as error:
+        found += error.issues
+    except Conflict:  # The rest of a JSON Patch does not fit without the refused fields.
+        pass
+    raise Invalid.of(shortened(found, len(found)))
 
 
 def _reader(model: type[BaseModel] | None) -> ModelReader[BaseModel] | None:

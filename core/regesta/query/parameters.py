@@ -3,18 +3,17 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import unquote_plus
 
 from regesta.errors import Invalid, Issue, Malformed
+from regesta.suggestions import MAX_SUGGESTIONS, nearest
 
 MAX_BYTES = 64 * 1024
 MAX_PARAMETERS = 500
 MAX_VALUES = 100
 
-# Looking for similar names costs time for each known one: a request full of strange names gets few hints.
-MAX_HINTS = 3
 MAX_NAME_SHOWN = 64
 
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -83,7 +82,7 @@ def parse_parameters(query_string: bytes, allowed: Mapping[str, Parameter]) -> d
     for name in sorted(texts):
         parameter = allowed.get(name)
         if parameter is None:
-            issues.append(_unknown(name, allowed, hint=unknown < MAX_HINTS))
+            issues.append(_unknown(name, allowed, hint=unknown < MAX_SUGGESTIONS))
             unknown += 1
             continue
         try:
@@ -158,7 +157,7 @@ def _hint(name: str, allowed: Iterable[str]) -> str:
     for known in allowed:
         fields.setdefault(_field(known), []).append(known)
     # By the field first: `year__gte` looks like `id__gte`, and is not meant by it.
-    for field in get_close_matches(_field(name), fields, n=1):
+    if field := nearest(_field(name), fields):
         near = max(fields[field], key=lambda known: SequenceMatcher(None, known, name).ratio())
         return f"; did you mean {near!r}?"
     return f"; it takes {', '.join(fields)}" if fields else ""

@@ -2,8 +2,8 @@
 
 from regesta.schemas.codec import Codec, View
 from regesta.schemas.compiled import ModelReader
-from regesta.schemas.issues import issues_of
+from regesta.schemas.issues import issues_of, shortened
 from regesta.schemas.json_input import check_storable, read_json
 from regesta.schemas.projection import dumps
 
-__all__ = ["Codec", "ModelReader", "View", "check_storable", "dumps", "issues_of", "read_json"]
+__all__ = ["Codec", "ModelReader", "View", "check_storable", "dumps", "issues_of", "read_json", "shortened"]

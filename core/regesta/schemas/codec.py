@@ -4,7 +4,7 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 """
 
 import datetime
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -19,12 +19,12 @@ from regesta.annotations import takes_none
 from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location
 from regesta.resource import Resource
-from regesta.schemas.issues import shortened, validation
+from regesta.schemas.issues import shortened, validation, with_suggestions
 from regesta.schemas.pages import page_projector
 from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
 from regesta.schemas.sendable import check_sendable
-from regesta.schemas.shape import Shape, input_name, is_back_link, shape_of
+from regesta.schemas.shape import Shape, input_name, input_names_at, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
 
@@ -81,14 +81,17 @@ class Codec(Generic[T]):
 
     # body -> document
 
-    def check_fields(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body, once it has writable fields only. Raises Invalid naming every other one."""
-        if not tree.keys() <= self.inputs.keys():
-            refused = [name for name in tree if not self.accepts(name)]
-            if refused:
-                issues = (Issue(("body", name), *self.refusal(name)) for name in refused)
-                raise Invalid.of(shortened(issues, len(refused)))
-        return tree
+    def refused(self, tree: Mapping[str, Any]) -> list[Issue]:
+        """Return an issue for each field of a body that clients may not send."""
+        if tree.keys() <= self.inputs.keys():
+            return []
+        return self.refusals((name, ("body", name)) for name in tree)
+
+    def refusals(self, named: Iterable[tuple[str, Location]]) -> list[Issue]:
+        """Return an issue for each of these fields that clients may not send, at the place that names it."""
+        refused = [(name, loc) for name, loc in named if not self.accepts(name)]
+        issues = shortened((Issue(loc, *self.refusal(name)) for name, loc in refused), len(refused))
+        return with_suggestions(issues, self.names_at)
 
     def accepts(self, name: str) -> bool:
         """Whether clients may send a field of this wire name."""
@@ -102,9 +105,13 @@ class Codec(Generic[T]):
             return "is set by the server: leave it out", "read_only"
         return "is not a field of this resource", "extra_forbidden"
 
+    def names_at(self, loc: Location) -> Iterable[str]:
+        """Return the names that clients may send at a location of a body."""
+        return input_names_at(self.shape, loc[1:]) if len(loc) > 1 else self.inputs
+
     def from_body(self, body: bytes) -> T:
         """A document from a checked body. Raises Invalid with every issue."""
-        with validation():
+        with validation(self.names_at):
             return self._validator.validate(body)
 
     def assembled(
@@ -126,7 +133,7 @@ class Codec(Generic[T]):
             if not fields[name].is_required()
         }
         try:
-            with validation():
+            with validation(self.names_at):
                 sent, extra = self._validator.validate_some(tree, {**before.__dict__, **defaults})
             issues: list[Issue] = []
         except Invalid as error:

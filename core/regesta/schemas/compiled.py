@@ -55,6 +55,6 @@ class ModelReader(Generic[M]):
         return {name: getattr(sent, name) for name in sent.model_fields_set}
 
     def _sent(self, body: bytes) -> M:
-        with validation():
+        with validation(lambda loc: self._fields if len(loc) == 1 else ()):
             sent: M = self._compiled.for_body(body).validate_json(body, strict=True, extra=self._extra)
         return sent

@@ -10,7 +10,7 @@ import enum
 import ipaddress
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Union
@@ -91,6 +91,17 @@ def input_name(name: str, info: FieldInfo) -> str:
         return "id"
     alias = info.validation_alias
     return alias if isinstance(alias, str) else (info.alias or name)
+
+
+def input_names_at(shape: Shape, path: Sequence[str | int]) -> Collection[str]:
+    """Return the names that clients may send in the model at this path of a body; none if there is no model."""
+    names = {input_name(found.name, shape.model.model_fields[found.name]): found for found in shape.fields.values()}
+    if not path:
+        return names
+    field = names.get(str(path[0]))
+    if field is None or field.child is None:
+        return ()
+    return input_names_at(field.child, path[1:] if field.container == "one" else path[2:])
 
 
 def is_back_link(annotation: Any) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from regesta.errors import ConfigurationError
+from regesta.suggestions import nearest
 
 PREFIX = "REGESTA_"
 
@@ -87,8 +87,8 @@ def unknown_variables(environment: Iterable[str], plugins: Iterable[str]) -> dic
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)
         if name != variable.upper() and name not in settings and not name.startswith(theirs):
-            near = get_close_matches(name, settings, n=1)
-            found[variable] = PREFIX + near[0] if near else ""
+            near = nearest(name, settings)
+            found[variable] = PREFIX + near if near else ""
     return found
 
 
