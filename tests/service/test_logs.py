@@ -18,7 +18,7 @@ try:
     1 / 0
 except ZeroDivisionError:
     logging.getLogger("regesta.hooks").exception("plugin %s failed", "x")
-    structlog.get_logger().exception("failed")
+    structlog.get_logger().exception("failed", text="line\\u2028end\\u0085")
 logging.getLogger("uvicorn.error").info("Started server process")
 logging.getLogger("pymongo.command").debug("heartbeat")
 logging.getLogger("other").debug("detail")

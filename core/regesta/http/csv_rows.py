@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from bson import Decimal128
 
-from regesta.schemas import dumps
+from regesta.schemas import dumps, unbroken
 
 # With these a spreadsheet begins a formula (OWASP, CSV injection); the last four are the full-width variants.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -35,7 +35,7 @@ def cell(value: Any) -> str:
         return ""
     if kind is Decimal128 or kind is Decimal:
         return _decimal(value)
-    said = dumps(value)
+    said = unbroken(dumps(value))
     if said.startswith(b'"'):  # what JSON says as a text: times, ids, enums
         return _quoted(orjson.loads(said))
     text = said.decode()

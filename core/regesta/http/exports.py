@@ -18,7 +18,7 @@ from regesta.http.exchange import Exchange
 from regesta.http.selection import Selection, select
 from regesta.http.streams import Streamed
 from regesta.operations import bounded
-from regesta.schemas import json_schemas
+from regesta.schemas import json_schemas, unbroken
 from regesta.schemas.projection import OPTIONS, as_json
 from regesta.store import Batches, Documents
 
@@ -111,7 +111,7 @@ class Exports(Generic[T]):
 
 
 def _lines(wires: list[Any]) -> bytes:
-    return b"".join(map(_line, wires))
+    return unbroken(b"".join(map(_line, wires)))
 
 
 def _rows(columns: Sequence[str], wires: list[Any]) -> bytes:

@@ -27,7 +27,7 @@ from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
 from regesta.query import Parameter, parse_parameters
 from regesta.resource import Resource
-from regesta.schemas import dumps, read_json
+from regesta.schemas import dumps, json_line, read_json
 
 T = TypeVar("T", bound=Document)
 
@@ -147,12 +147,12 @@ class Imports(Generic[T]):
             async for data in pieces:
                 await self._write(run, lines.feed(data), outbox)
         await self._write(run, lines.rest(), outbox)
-        await outbox.put(dumps({"summary": run.summary}) + b"\n")
+        await outbox.put(json_line({"summary": run.summary}))
 
     async def _write(self, run: _Run, lines: Iterator[Line], outbox: Outbox) -> None:
         while chunk := list(islice(lines, CHUNK)):
             results = await self._results(run, chunk)
-            await outbox.put(b"".join(dumps(result) + b"\n" for result in results))
+            await outbox.put(b"".join(map(json_line, results)))
 
     async def _results(self, run: _Run, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Write some lines, each by itself and in their order; together where that is as good."""

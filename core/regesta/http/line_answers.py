@@ -17,7 +17,7 @@ from regesta.http.lines import Line, Lines
 from regesta.http.outbox import Outbox
 from regesta.http.problems import problem_body, problem_response
 from regesta.http.received import pieces_of
-from regesta.schemas import dumps, read_json
+from regesta.schemas import json_line, read_json
 
 NDJSON = (str(Form.NDJSON), "application/ndjson")
 # What is said of an Idempotency-Key, and its type.
@@ -68,10 +68,10 @@ def answer_lines(
         async with aclosing(pieces_of(request)) as pieces:
             async for data in pieces:
                 for line in lines.feed(data):
-                    await outbox.put(dumps(await one(line)) + b"\n")
+                    await outbox.put(json_line(await one(line)))
         for line in lines.rest():
-            await outbox.put(dumps(await one(line)) + b"\n")
-        await outbox.put(dumps({"summary": summary}) + b"\n")
+            await outbox.put(json_line(await one(line)))
+        await outbox.put(json_line({"summary": summary}))
 
     return LinesAnswer(run)
 

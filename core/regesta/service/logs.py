@@ -14,6 +14,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+from regesta.schemas import unbroken
 from regesta.service.settings import LogFormat, LogLevel
 
 current_request: ContextVar[str] = ContextVar("regesta_request_id", default="")
@@ -47,7 +48,7 @@ def add_request_id(_: Any, __: str, event: EventDict) -> EventDict:
 def to_json(event: EventDict, **_: Any) -> bytes:
     """One line of JSON, whatever is in it."""
     try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+        return unbroken(orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS))
     except TypeError:  # half of a surrogate pair, an integer beyond 64 bits
         return json.dumps(event, default=repr).encode()
 

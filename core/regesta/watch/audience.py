@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from regesta.errors import Gone
+from regesta.schemas import unbroken
 from regesta.watch.matching import Predicate
 from regesta.watch.tokens import Position, WatchTokens
 
@@ -99,9 +100,9 @@ def order_of(token: Raw) -> str:
 
 
 def frame(data: bytes, event: str, token: str = "") -> bytes:
-    """One event (WHATWG, server-sent events). JSON as orjson writes it has no line breaks."""
+    """One event (WHATWG, server-sent events) with JSON as its data."""
     numbered = f"id: {token}\n" if token else ""
-    return f"event: {event}\n{numbered}data: ".encode() + data + b"\n\n"
+    return f"event: {event}\n{numbered}data: ".encode() + unbroken(data) + b"\n\n"
 
 
 def beat(token: str) -> bytes:
