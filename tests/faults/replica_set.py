@@ -83,7 +83,8 @@ class ReplicaSet:
             self.nodes = [_start(self._directory / f"node{number}") for number in range(NODES)]
             members = [{"_id": number, "host": node.address} for number, node in enumerate(self.nodes)]
             # Elections happen if a test asks for one, not because the machine is busy.
-            settings = {"electionTimeoutMillis": 60_000, "heartbeatIntervalMillis": 200}
+            # No secondary fetches from another one, which would not notice that it is to stop.
+            settings = {"electionTimeoutMillis": 60_000, "heartbeatIntervalMillis": 200, "chainingAllowed": False}
             first = self.nodes[0].client.admin
             eventually(lambda: all(node.answers for node in self.nodes), within=PATIENCE)
             first.command("replSetInitiate", {"_id": NAME, "members": members, "settings": settings})
@@ -133,13 +134,14 @@ class ReplicaSet:
 
         What reached no other node is gone: `revive` makes the old primary undo it.
         """
-        dead, (successor, *_) = self.primary, self.secondaries
+        dead, survivors = self.primary, self.secondaries
         dead.kill()
         for node in self.nodes:
             if node.runs:
                 _resume(node)
-        eventually(lambda: _step_up(successor), within=PATIENCE)
-        return successor
+        # The one that has fetched more; the other one gets no vote.
+        eventually(lambda: any(map(_step_up, survivors)), within=PATIENCE)
+        return self.primary
 
     def revive(self) -> None:
         """Start the nodes again that were killed, and wait until all three agree."""
