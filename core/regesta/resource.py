@@ -23,9 +23,15 @@ from regesta.declarations import (
 )
 from regesta.defaults import restore_defaults
 from regesta.errors import DeclarationError
+from regesta.inheritance import class_field
 from regesta.markers import Marker, fields_marked, marked_below
 
 T = TypeVar("T", bound=Document)
+
+_NOT_BEANIES_SOFT_DELETE = (
+    "Beanie's DocumentWithSoftDelete cannot be served: DELETE would be final, and lists would show what is deleted. "
+    "Derive it from Document, with the field `deleted_at: datetime | None = None`, and declare soft_delete=True"
+)
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
 
@@ -118,6 +124,8 @@ class Resource(Generic[T]):
         self._check_bounds()
         if self.soft_delete:
             self._check_soft_delete()
+        elif issubclass(self.document, DocumentWithSoftDelete):
+            raise DeclarationError(f"{self._said()}: {_NOT_BEANIES_SOFT_DELETE}")
 
     @cached_property
     def read_only(self) -> frozenset[str]:
@@ -129,6 +137,8 @@ class Resource(Generic[T]):
             managed.add("id")
         if self.soft_delete:
             managed.add(DELETED_AT)
+        told = class_field(self.document)
+        managed |= {name for name, info in self.document.model_fields.items() if (info.alias or name) == told}
         return frozenset(managed)
 
     @cached_property
@@ -262,9 +272,7 @@ class Resource(Generic[T]):
     def _check_soft_delete(self) -> None:
         declared = self.document.model_fields.get(DELETED_AT)
         if issubclass(self.document, DocumentWithSoftDelete):
-            raise DeclarationError(
-                f"{self._said()}: soft_delete works on a plain Document: Beanie's soft delete drops the session"
-            )
+            raise DeclarationError(f"{self._said()}: {_NOT_BEANIES_SOFT_DELETE}")
         if declared is None or declared.is_required() or declared.get_default() is not None:
             raise DeclarationError(
                 f"{self._said()}: soft_delete needs the field `{DELETED_AT}: datetime | None = None` in the document"

@@ -7,7 +7,7 @@ from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
-from regesta.operations.inheritance import class_filter
+from regesta.inheritance import class_filter
 from regesta.operations.keys import Keys
 from regesta.resource import Resource
 
@@ -37,6 +37,13 @@ class Addresses(Generic[T]):
         if self._subclasses is None:
             self._subclasses = class_filter(self.resource.document)
         return self._subclasses
+
+    def holds(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a document of the collection is of this class, or of one below it. Needs an initialised document."""
+        return all(
+            raw.get(field) in (wanted["$in"] if isinstance(wanted, Mapping) else [wanted])
+            for field, wanted in self.class_filter().items()
+        )
 
     def collection_filter(self, scope: Mapping[str, Any], parent: Any = None) -> dict[str, Any]:
         """What every document of a request's collection has in common. `parent`: the value that children store."""

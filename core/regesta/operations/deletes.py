@@ -114,7 +114,7 @@ class Deletes(Updates[T]):
     async def refuse_below(self, unit: Unit, parent: Mapping[str, Any]) -> None:
         """Raises Conflict where a parent that is to go has children that would not go with it unasked."""
         above = self.resource.parent
-        if above is None or self.parent is None or above.owned:
+        if above is None or self.parent is None or above.owned or not self.parent.addresses.holds(parent):
             return
         if await self.collection.find_one(self._filter_below([parent]), {"_id": 1}, session=unit.session):
             raise Conflict(
@@ -128,8 +128,9 @@ class Deletes(Updates[T]):
 
         Without a transaction one after the other: what is done then stands, and is to be recorded.
         """
-        above = self.resource.parent
-        if above is None:
+        above, own = self.resource.parent, self.parent
+        parents = [parent for parent in parents if own is not None and own.addresses.holds(parent)]
+        if above is None or not parents:
             return
         found = self.collection.find(self._filter_below(parents), session=unit.session).sort("_id", 1)
         while raws := await found.to_list(TOGETHER if unit.session is not None else 1):

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from regesta.change import AuditEvent, Caller, HistoryRequest
 from regesta.errors import Gone, NotFound, ProblemError
+from regesta.inheritance import children_of
 from regesta.operations.deadlines import bounded
-from regesta.operations.inheritance import children_of
 from regesta.operations.keys import key_text
 from regesta.operations.pages import Stored
 from regesta.operations.patches import head_of

@@ -10,9 +10,9 @@ from beanie import Document
 
 from regesta.change import Caller
 from regesta.errors import DeclarationError, Unsupported
+from regesta.inheritance import children_of
 from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
-from regesta.operations.inheritance import children_of
 from regesta.operations.pages import Count, Page, Stored
 from regesta.operations.sequences import Numbering
 from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position

@@ -1,10 +1,13 @@
 """Every resource of an application, bound to its hooks."""
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import combinations
 from typing import Any, TypeVar
 
+from regesta.declarations import READS
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
+from regesta.inheritance import are_kept_apart, collection_name, may_hold
 from regesta.operations.references import names_of, references_of
 from regesta.operations.unit import Unit, run_unit
 from regesta.operations.writes import Operations
@@ -27,10 +30,9 @@ class Registry:
             if resource.name in self._bound and self._bound[resource.name].resource is not resource:
                 raise DeclarationError(f"two resources are named {resource.name!r}")
             self._bind(resource)
+        _check_collections([bound.resource for bound in self._bound.values()])
         for bound in self._bound.values():
-            above = bound.resource.parent
-            if above and above.resource.name in self._bound:
-                self._parent_of(bound.resource, above.resource).children.append(bound)
+            self._hang(bound)
         for bound in self._bound.values():
             bound.references = references_of(bound, self._bound.values())
         for bound in self._bound.values():
@@ -65,6 +67,16 @@ class Registry:
             self._bound[resource.name] = Operations(resource, self.hooks, parent)
         return self._bound[resource.name]
 
+    def _hang(self, child: Operations[Any]) -> None:
+        """Let every resource know of the children that its documents may have, whichever of them is the parent's."""
+        above = child.resource.parent
+        if above is None or above.resource.name not in self._bound:
+            return
+        parent = self._parent_of(child.resource, above.resource)
+        for bound in self._bound.values():
+            if bound is parent or may_hold(bound.resource.document, above.resource.document):
+                bound.children.append(child)
+
     def _parent_of(self, child: Resource[Any], above: Resource[Any]) -> Operations[Any]:
         known = self._bound[above.name]
         if known.resource.document is not above.document:
@@ -78,3 +90,21 @@ class Registry:
         if resource.parent is None:
             return None
         return Operations(resource.parent.resource, self.hooks, self._above(resource.parent.resource))
+
+
+def _check_collections(resources: Sequence[Resource[Any]]) -> None:
+    """Raises DeclarationError for two classes in one collection whose documents cannot be told from each other."""
+    for one, other in combinations(resources, 2):
+        if not (are_kept_apart(one.document, other.document) or _is_view(one, other) or _is_view(other, one)):
+            raise DeclarationError(
+                f"resources {one.name!r} and {other.name!r}: {one.document.__name__} and {other.document.__name__} are "
+                f"kept in one collection, {collection_name(one.document)!r}, and nothing tells their documents apart: "
+                "give one another `name` in its Settings, or let both be of one `is_root` or one `union_doc`. If they "
+                "are two views of the same documents, derive one class from the other and let one resource only read"
+            )
+
+
+def _is_view(one: Resource[Any], other: Resource[Any]) -> bool:
+    """Whether `one` only reads the documents of `other`, as a class derived from the other's or the other way round."""
+    related = issubclass(one.document, other.document) or issubclass(other.document, one.document)
+    return related and READS.issuperset(one.operations)

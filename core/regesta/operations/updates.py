@@ -110,7 +110,7 @@ class Updates(Creates[T]):
             for name, of in copies.items()
             if self.stored_of_parent(before, of) != self.stored_of_parent(after, of)
         }
-        if not changed or unit.read_only:
+        if not changed or unit.read_only or self.parent is None or not self.parent.addresses.holds(after):
             return
         fields, value = self.resource.document.model_fields, self.stored_of_parent(after)
         update = {fields[name].alias or name: new for name, new in changed.items()}

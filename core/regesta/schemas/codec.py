@@ -18,6 +18,7 @@ from bson import Decimal128
 from regesta.annotations import takes_none
 from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location
+from regesta.inheritance import CLASS_ID, class_field
 from regesta.resource import Resource
 from regesta.schemas.issues import shortened, validation, with_suggestions
 from regesta.schemas.pages import page_projector
@@ -33,7 +34,7 @@ T = TypeVar("T", bound=Document)
 
 # What Beanie and BSON raise over a value that cannot be encoded; the first for a decimal of too many digits.
 UNENCODABLE = (ArithmeticError, AttributeError, TypeError, ValueError)
-STORED_ONLY = frozenset({"_id", "_class_id", "revision_id"})
+STORED_ONLY = frozenset({"_id", CLASS_ID, "revision_id"})
 
 
 class View(Enum):
@@ -64,6 +65,7 @@ class Codec(Generic[T]):
         if document is resource.document and _derives_bodies(resource):
             check_sendable(document)
         self.shape: Shape = shape_of(document)
+        self._stored_only = STORED_ONLY | {class_field(document)}
         self.wire_names = {found.name: found.wire for found in self.shape.fields.values()}
         self.stored_names = {name: info.alias or name for name, info in fields.items()}
         self.secret_names = frozenset(
@@ -97,7 +99,7 @@ class Codec(Generic[T]):
         """Whether clients may send a field of this wire name."""
         if name in self.inputs:
             return True
-        return self.shape.extra and name not in self.managed and name not in STORED_ONLY
+        return self.shape.extra and name not in self.managed and name not in self._stored_only
 
     def refusal(self, name: str) -> tuple[str, str]:
         """Message and type of what is wrong with a field that clients may not send."""

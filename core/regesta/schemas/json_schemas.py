@@ -70,7 +70,11 @@ def read_schema(codec: Codec[Any]) -> JsonSchema:
 
 def key_schema(resource: Resource[Any]) -> JsonSchema:
     """The key as a path parameter."""
-    annotation = resource.document.model_fields[resource.key].annotation
+    return _key_schema(resource.document, resource.key)
+
+
+def _key_schema(document: type[Document], name: str) -> JsonSchema:
+    annotation = document.model_fields[name].annotation
     schema = inlined(TypeAdapter(annotation).json_schema())
     schema = next((found for found in schema.get("anyOf", [schema]) if found.get("type") != "null"), schema)
     schema = {name: value for name, value in schema.items() if name not in ("title", "example", "default")}
@@ -111,7 +115,7 @@ def _renamed(schema: JsonSchema, document: type[Document]) -> JsonSchema:
         linked = linked_document(info.annotation)
         alias = info.serialization_alias or info.alias or name
         if linked is not None and alias in properties:
-            properties[alias] = _link_schema(info.annotation, key_schema(Resource(linked)))
+            properties[alias] = _link_schema(info.annotation, _key_schema(linked, "id"))
     required = ["id" if name == "_id" else name for name in schema.get("required", [])]
     schema = {key: value for key, value in schema.items() if key != "required"}
     return {**schema, "properties": properties, "required": required}

@@ -19,6 +19,7 @@ from bson import DBRef, ObjectId
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
+from regesta.inheritance import class_name
 from regesta.schemas.projection import picker
 from regesta.schemas.shape import linked_document
 
@@ -62,15 +63,18 @@ def _whole_encoder(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
     settings = document.get_settings()
     keep_nulls = settings.keep_nulls
 
+    class_id, name = settings.class_id, class_name(document)
+
     def by_beanie(instance: Any) -> dict[str, Any]:
         try:
             found: dict[str, Any] = get_dict(instance, to_db=True, keep_nulls=keep_nulls)
         except DocumentWasNotSaved as error:
             raise ValueError("a link points to a document without an id") from error
+        if name is not None:
+            found[class_id] = name  # a field that is stored there must not make it another class
         return found
 
-    shares = settings.union_doc is not None or document._class_id  # noqa: SLF001 - Beanie has no public name for it
-    if shares or settings.bson_encoders or document.get_link_fields() or not _is_plain(document):
+    if name is not None or settings.bson_encoders or document.get_link_fields() or not _is_plain(document):
         return by_beanie
     left_out = set() if settings.use_revision else {"revision_id"}
     whole = _Encoders(keep_nulls=keep_nulls).build(document, by_beanie, left_out)

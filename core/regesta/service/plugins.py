@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from regesta.audit import AuditTrail
 from regesta.errors import PluginError, ProblemError
 from regesta.hooks import Hooks
+from regesta.inheritance import union_of
 from regesta.operations import Registry
 from regesta.resource import Resource
 
@@ -70,12 +71,12 @@ def _overlap(path: str, other: str) -> bool:
 
 
 def documents(resources: Iterable[Resource[Any]]) -> list[type[Document]]:
-    """Each document class once: of the resources, and of what they are nested in."""
+    """What Beanie must know, each class once: of the resources, and of what they are nested in, and their unions."""
     found: list[type[Document]] = []
     for resource in resources:
         above: Resource[Any] | None = resource
         while above is not None:
-            found.append(above.document)
+            found += [*filter(None, [union_of(above.document)]), above.document]
             above = above.parent.resource if above.parent else None
     return list(dict.fromkeys(found))
 
