@@ -103,7 +103,8 @@ def _item(operations: Operations[Any], loc: Location, sent: Any, issues: list[Is
         issues += found
         return None
     flags = {name: sent[name] for name in ("allow_missing", "cascade") if name in sent}
-    return Item(operation, sent.get("key"), sent.get("body"), condition, **flags)
+    key = operations.addresses.keys.canonical(sent["key"]) if "key" in sent else None
+    return Item(operation, key, sent.get("body"), condition, **flags)
 
 
 def _not_offered(resource: Resource[Any], operation: Operation) -> Invalid:

@@ -1,6 +1,6 @@
 """What every endpoint of one resource does with a request, and with what was written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -22,6 +22,9 @@ from regesta.schemas import dumps, read_json
 
 T = TypeVar("T", bound=Document)
 
+# What a path may have unescaped (RFC 3986, 3.3), besides letters and digits.
+IN_PATHS = "/:@!$&'()*+,;=~"
+
 
 class Exchange(Generic[T]):
     """Reads requests to one resource, and answers its writes."""
@@ -31,10 +34,15 @@ class Exchange(Generic[T]):
         self.resource = operations.resource
         self.callers = Callers(operations)
         self._names = _path_names(operations)
+        self._respelled = dict(_respelled(operations))
 
     def keys(self, request: Request) -> tuple[str, ...]:
-        """The keys in the path, from the outermost parent on."""
+        """The keys in the path, from the outermost parent on, as they are shown."""
         found: Mapping[str, str] = request.path_params
+        if self._respelled:
+            found = {
+                name: self._respelled[name](key) if name in self._respelled else key for name, key in found.items()
+            }
         return tuple(found[name] for name in self._names if name in found)
 
     def selection(self, fields: Sequence[str]) -> Selection:
@@ -94,13 +102,31 @@ class Exchange(Generic[T]):
         """The same, as it can be kept to be given again."""
         headers = {"ETag": quoted(written.etag)}
         if written.created:
-            path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
-            key = quote(written.key, safe="")
-            headers["Location"] = path if request.method == "PUT" else f"{path}/{key}"
+            path, key = request.scope["path"], quote(written.key, safe="")
+            if request.method == "PUT":  # what was sent may be another text of the key
+                path, key = path.rpartition("/")[0], quote(written.key, safe=IN_PATHS)
+            headers["Location"] = f"{quote(path, safe=IN_PATHS)}/{key}"
         return Answer(201 if written.created else 200, headers, dumps(written.codec.wire(written.raw)))
 
 
 def _path_names(operations: Operations[Any]) -> tuple[str, ...]:
     """The path parameters on the way to one document: `("model", "version")`."""
-    above = _path_names(operations.parent) if isinstance(operations.parent, Operations) else ()
-    return (*above, operations.resource.singular.replace("-", "_"))
+    return tuple(_path_name(each) for each in reversed([*_upwards(operations)]))
+
+
+def _respelled(operations: Operations[Any]) -> Iterator[tuple[str, Callable[[str], str]]]:
+    """The path parameters that a key may be written in several ways in, with what makes it the one that is shown."""
+    for each in _upwards(operations):
+        if each.addresses.keys.are_moments:
+            yield _path_name(each), each.addresses.keys.canonical
+
+
+def _upwards(operations: Operations[Any]) -> Iterator[Operations[Any]]:
+    """The resource and those above it."""
+    yield operations
+    if isinstance(operations.parent, Operations):
+        yield from _upwards(operations.parent)
+
+
+def _path_name(operations: Operations[Any]) -> str:
+    return operations.resource.singular.replace("-", "_")

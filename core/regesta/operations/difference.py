@@ -5,8 +5,8 @@ from typing import Any
 
 import bson
 
-from regesta.operations.etags import STANDARD
 from regesta.operations.refusals import UNSTORABLE
+from regesta.store import STANDARD
 
 
 def update_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

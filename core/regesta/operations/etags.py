@@ -7,13 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import bson
-from bson.binary import Binary, UuidRepresentation
-from bson.codec_options import CodecOptions
+from bson.binary import Binary
 
 from regesta.errors import PreconditionFailed, PreconditionRequired
+from regesta.store import STANDARD
 
 ANY = "*"
-STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
 def etag_of(raw: Mapping[str, Any], encoded: bytes = b"") -> str:

@@ -13,7 +13,9 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic import TypeAdapter, ValidationError
 
 from regesta.int64 import is_int64
-from regesta.operations.etags import STANDARD
+from regesta.schemas.codec import UNENCODABLE
+from regesta.schemas.compiled import Compiled
+from regesta.store import STANDARD
 
 # Of these, which are stored as those, every value has a text of its own.
 DISTINCT: Mapping[Any, type] = {str: str, int: int, UUID: bson.Binary, PydanticObjectId: bson.ObjectId}
@@ -26,22 +28,39 @@ class Keys:
 
     def __init__(self, annotation: Any) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        self._sent = Compiled(self._adapter.core_schema, {})
         self._encoder = Encoder()
         self._is_text = annotation is str
         self._distinct = _distinct(annotation)
+        self.are_moments = _validates_moments(self._adapter.core_schema)
 
     def text(self, stored: Any) -> str:
         """A stored key as it stands in paths, before percent-encoding."""
         return self._typed(stored) if isinstance(stored, TYPED) else key_text(stored)
 
     def read(self, text: str) -> Any:
-        """What is stored of the key with this text. Raises ValueError where it is that of none."""
+        """Return what is stored of the key with this text.
+
+        A moment may be written in any way that names it, as in RFC 3339; every other key has one text.
+        Raises ValueError for a text that is no key's, or one of a value that cannot be stored.
+        """
         if self._is_text:
             return text
         stored = self._encoded(self._parsed(text))
-        if stored is None or self.text(stored) != text or (isinstance(stored, int) and not is_int64(stored)):
+        if stored is None or (isinstance(stored, int) and not is_int64(stored)):
+            raise ValueError("is not the text of a key")
+        if not (text[4:5] == "-" if self.are_moments else self.text(stored) == text):  # not of a moment as a number
             raise ValueError("is not the text of a key")
         return stored
+
+    def canonical(self, text: str) -> str:
+        """Return the text that the key with this text is shown as; the same text for one that is no key's."""
+        if not self.are_moments:
+            return text
+        try:
+            return self.text(self.read(text))
+        except ValueError:
+            return text
 
     def leads_to(self, text: str, stored: Any) -> bool:
         """Whether the text of this stored key is read as that, and as no other."""
@@ -55,7 +74,7 @@ class Keys:
     def sent(self, json: bytes) -> str | None:
         """The text of the key in a body; None where it is none."""
         try:
-            return self.text(self._encoded(self._adapter.validate_json(json, strict=True)))
+            return self.text(self._encoded(self._sent.validator.validate_json(json, strict=True)))
         except ValueError:
             return None
 
@@ -71,7 +90,13 @@ class Keys:
             return self._adapter.validate_json(text, strict=True)
 
     def _encoded(self, value: Any) -> Any:
-        stored = self._encoder.encode(value)
+        """Return what is stored of the value. Raises ValueError for one that cannot be stored."""
+        try:
+            stored = self._encoder.encode(value)
+            if isinstance(stored, datetime):
+                return _stored_moment(stored)
+        except UNENCODABLE as error:
+            raise ValueError("cannot be stored") from error
         return stored.value if isinstance(stored, Enum) else stored
 
     def _typed(self, stored: Any) -> str:
@@ -92,6 +117,17 @@ def _distinct(annotation: Any) -> type | None:
         kinds = {type(member.value) for member in kind}
         kind = kinds.pop() if len(kinds) == 1 else None
     return DISTINCT.get(kind)
+
+
+def _validates_moments(schema: Mapping[str, Any]) -> bool:
+    """Whether every value of a type, besides None, is a moment."""
+    return schema["type"] == "datetime" or (schema["type"] == "nullable" and _validates_moments(schema["schema"]))
+
+
+def _stored_moment(value: datetime) -> datetime:
+    """Return the moment as MongoDB keeps it: in UTC and in milliseconds. Raises OverflowError outside of 1 to 9999."""
+    value = value.astimezone(UTC) if value.tzinfo else value
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
 
 
 def key_text(value: Any) -> str:

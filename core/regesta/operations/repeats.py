@@ -18,10 +18,9 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from regesta.change import Caller
 from regesta.errors import Conflict, Invalid, Issue, Unsupported
 from regesta.operations.deadlines import bounded
-from regesta.operations.etags import STANDARD
 from regesta.operations.refusals import UNSTORABLE, unstorable
 from regesta.operations.unit import Unit
-from regesta.store import Atomicity, atomicity_of
+from regesta.store import STANDARD, Atomicity, atomicity_of
 
 R = TypeVar("R")
 

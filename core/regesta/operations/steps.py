@@ -14,10 +14,10 @@ from beanie.odm.actions import EventTypes
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from regesta.change import Change
-from regesta.errors import ProblemError, TooLarge, Unavailable
+from regesta.errors import Invalid, ProblemError, TooLarge, Unavailable
 from regesta.hooks import Hooks
 from regesta.operations import actions
-from regesta.operations.etags import STANDARD, etag_of
+from regesta.operations.etags import etag_of
 from regesta.operations.events import event_of
 from regesta.operations.pending import ItemFailed, NotRecorded, first_failure
 from regesta.operations.reads import Reads
@@ -35,7 +35,7 @@ from regesta.operations.refusals import (
 )
 from regesta.operations.unit import Unit
 from regesta.resource import Resource
-from regesta.store import Atomicity, atomicity_of, unavailable
+from regesta.store import STANDARD, Atomicity, atomicity_of, unavailable
 
 T = TypeVar("T", bound=Document)
 
@@ -69,7 +69,8 @@ class ChangeSteps(Reads[T]):
         try:
             encoded = bson.encode(self.codec.to_stored(after), codec_options=STANDARD)
         except UNSTORABLE as error:
-            raise unstorable(error) from None
+            refusal = unstorable(error)
+            raise (self.codec.not_storable(after) if isinstance(refusal, Invalid) else refusal) from None
         if len(encoded) > MAX_DOCUMENT:
             raise TooLarge("the document does not fit into 16 MB")
         raw = bson.decode(encoded)

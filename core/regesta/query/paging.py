@@ -9,21 +9,17 @@ from typing import Any, Protocol
 
 import bson
 from beanie.odm.utils.encoder import Encoder
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from regesta.errors import Malformed
+from regesta.store import STANDARD
 
 Sort = Sequence[tuple[str, int]]
 
 LIFETIME = timedelta(hours=24)
 CLOCK_SKEW = timedelta(minutes=5)
-
-# What Beanie stores, whatever the client that reads was told about UUIDs.
-STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 # The first byte of a payload.
 PLAIN, DEFLATED = b"0", b"1"

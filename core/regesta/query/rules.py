@@ -9,6 +9,7 @@ import bson
 from regesta.declarations import Operation
 from regesta.errors import DeclarationError, Invalid, Issue
 from regesta.resource import Resource
+from regesta.store import STANDARD
 
 from .conditions import Condition, conditions, mongo_filter
 from .deleted import PARAMETER as SHOW_DELETED
@@ -32,7 +33,7 @@ from .listing import (
     sort_parameter,
     total,
 )
-from .paging import STANDARD, and_filters
+from .paging import and_filters
 from .parameters import Parameter, openapi_parameters, parse_parameters
 from .queries import Query, WatchQuery
 from .search import PARAMETER as SEARCH

@@ -9,11 +9,13 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import bson
 import orjson
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
 from bson import Decimal128
+from bson.errors import BSONError
 
 from regesta.annotations import takes_none
 from regesta.declarations import Operation
@@ -28,6 +30,7 @@ from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, input_names_at, is_back_link, shape_of
 from regesta.schemas.stored import encoder_of
 from regesta.schemas.validator import BodyValidator
+from regesta.store import STANDARD
 
 T = TypeVar("T", bound=Document)
 
@@ -195,17 +198,20 @@ class Codec(Generic[T]):
         try:
             return self._encode(document)
         except UNENCODABLE as error:
-            wires = [self.wire_names.get(name, name) for name in self._not_encodable(document)]
-            locations: list[Location] = [("body", wire) for wire in wires] or [("body",)]
-            issues = [Issue(loc, "holds a value that cannot be stored", "not_storable") for loc in locations]
-            raise Invalid.of(issues) from error
+            raise self.not_storable(document) from error
+
+    def not_storable(self, document: T) -> Invalid:
+        """The error that names each field of the document that Beanie or BSON cannot encode."""
+        wires = [self.wire_names.get(name, name) for name in self._not_encodable(document)]
+        locations: list[Location] = [("body", wire) for wire in wires] or [("body",)]
+        return Invalid.of(Issue(loc, "holds a value that cannot be stored", "not_storable") for loc in locations)
 
     def _not_encodable(self, document: T) -> Iterator[str]:
         encode = Encoder(custom_encoders=document.get_settings().bson_encoders, to_db=True).encode
         for name, value in document:
             try:
-                encode(value)
-            except UNENCODABLE:
+                bson.encode({"": encode(value)}, codec_options=STANDARD)
+            except (*UNENCODABLE, BSONError):
                 yield name
 
     @cached_property

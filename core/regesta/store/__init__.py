@@ -1,6 +1,7 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
 from ._batches import Batches, Documents
+from ._bson import STANDARD
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
 from ._driver import (
     Atomicity,
@@ -18,6 +19,7 @@ from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
 
 __all__ = [
+    "STANDARD",
     "Atomicity",
     "Batches",
     "Changes",

@@ -8,15 +8,13 @@ from typing import Any
 import bson
 from beanie.odm.utils.encoder import Encoder
 from bson import Timestamp
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from regesta.errors import Malformed
+from regesta.store import STANDARD
 
-STANDARD: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 MAX_LENGTH = 8192
 
 
