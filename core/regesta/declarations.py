@@ -53,8 +53,8 @@ ALL_OPERATIONS = frozenset(Operation)
 IN_BATCHES = (Operation.CREATE, Operation.REPLACE, Operation.PATCH, Operation.DELETE)
 # The field of a soft delete.
 DELETED_AT = "deleted_at"
-# A batch may have so many times the size of a single body.
-BATCH_BODIES = 16
+# A batch may have so many times the size of a single body, and so many times its values.
+BATCH_BODIES, BATCH_VALUES = 16, 8
 
 # These have no route of their own: a header asks for them on the route of another, whose dependencies hold for them.
 NEGOTIATED: Mapping[Operation, tuple[Operation, ...]] = {

@@ -69,6 +69,8 @@ class Resource(Generic[T]):
     transactional: run each write in a transaction even where no hook asks for one.
     max_batch: operations in one batch.
     max_body_size: bytes; the body of a batch may have 16 times as many.
+    max_body_values: JSON values in a document, each item of an array counted: what bounds the time for which one
+    request holds up all others. The body of a batch may have 8 times as many.
     timeout: seconds that an operation may take before 503.
     watch: how long and how much watches may take.
     secret: signs page and watch tokens; where None, a key is derived from the collection's identity in the cluster.
@@ -101,6 +103,7 @@ class Resource(Generic[T]):
     transactional: bool = field(default=False, kw_only=True)
     max_batch: int = field(default=1000, kw_only=True)
     max_body_size: int = field(default=1024 * 1024, kw_only=True)
+    max_body_values: int = field(default=50_000, kw_only=True)
     timeout: float = field(default=10.0, kw_only=True)
     watch: WatchLimits = field(default_factory=WatchLimits, kw_only=True)
     secret: str | None = field(default=None, kw_only=True)
@@ -288,8 +291,10 @@ class Resource(Generic[T]):
     def _check_bounds(self) -> None:
         if not 1 <= self.page_size <= self.max_page_size:
             raise DeclarationError(f"{self._said()}: page_size must be between 1 and max_page_size")
-        if self.timeout <= 0 or self.max_body_size < 1 or self.max_batch < 1:
-            raise DeclarationError(f"{self._said()}: timeout, max_batch and max_body_size must be positive")
+        if self.timeout <= 0 or min(self.max_body_size, self.max_body_values, self.max_batch) < 1:
+            raise DeclarationError(
+                f"{self._said()}: timeout, max_batch, max_body_size and max_body_values must be positive"
+            )
 
 
 def _snake(name: str) -> str:

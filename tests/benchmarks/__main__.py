@@ -13,7 +13,7 @@ from uuid import uuid4
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from . import large, report
+from . import hostile, large, report
 from .checks import BenchmarkError, audit_is_complete, same_answers
 from .load import Sample
 from .servers import Server, load, serve
@@ -31,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.callback(client.drop_database, database.name)
             if options.large:
                 _print(report.machine(client.server_info()["version"]), [""], large.measure(options, uri, database))
+                return 0
+            if options.hostile is not None:
+                _print(report.machine(client.server_info()["version"]), [""])
+                for line in hostile.measure(uri, database, options.hostile):
+                    print(line, flush=True)
                 return 0
             if options.mlflow:
                 from . import mlflow  # installs MLflow
@@ -115,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure the routes of MLflow's protocol beside `mlflow server` instead; it is installed where "
         "REGESTA_MLFLOW_CACHE says, else for this run",
+    )
+    parser.add_argument(
+        "--hostile",
+        nargs="?",
+        const="",
+        metavar="KIND",
+        help="measure requests that mean to stop the others instead; only kinds whose title has this, where given",
     )
     parser.add_argument(
         "--uri",

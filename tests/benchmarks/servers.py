@@ -42,7 +42,7 @@ class Server:
 @contextmanager
 def serve(app: str, uri: str, database: str) -> Iterator[Server]:
     """Run the application `app` in one uvicorn worker, from the moment when it accepts connections."""
-    port = _free_port()
+    port = free_port()
     command = [
         sys.executable,
         "-m",
@@ -54,10 +54,10 @@ def serve(app: str, uri: str, database: str) -> Iterator[Server]:
         "on",
     ]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    environment = _environment() | {"BENCHMARK_URI": uri, "BENCHMARK_DATABASE": database}
-    with subprocess.Popen(command, env=environment) as process:
+    told = environment() | {"BENCHMARK_URI": uri, "BENCHMARK_DATABASE": database}
+    with subprocess.Popen(command, env=told) as process:
         try:
-            _wait_until_ready(app, process, port)
+            wait_until_ready(app, process, port)
             yield Server(port, process.pid)
         finally:
             process.terminate()
@@ -70,7 +70,7 @@ def load(job: Job, server: Server) -> Sample:
         [sys.executable, "-m", f"{_PACKAGE}.load"],
         input=json.dumps(dataclasses.asdict(job)),
         stdout=subprocess.PIPE,
-        env=_environment(),
+        env=environment(),
         text=True,
         check=True,
     )
@@ -79,20 +79,25 @@ def load(job: Job, server: Server) -> Sample:
     return dataclasses.replace(sample, server_us=used / max(sample.answered, 1) * 1e6)
 
 
-def _environment() -> dict[str, str]:
+def command_of(app: str) -> list[str]:
+    """What runs the application `app` as a program."""
+    return [sys.executable, "-m", f"{_PACKAGE}.apps.{app}"]
+
+
+def environment() -> dict[str, str]:
     """What this process can import, its children can, however its path came to be."""
     path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
     return {**os.environ, "PYTHONPATH": path}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_until_ready(app: str, process: "subprocess.Popen[bytes]", port: int) -> None:
+def wait_until_ready(app: str, process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + _READY_WITHIN
     while time.monotonic() < deadline:
         try:

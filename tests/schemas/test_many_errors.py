@@ -53,7 +53,7 @@ def issues_in(tree: dict[str, Any]) -> Any:
 
 
 def _all_issues(body: bytes) -> None:
-    if refused := CODEC.refused(read_json(body)):
+    if refused := CODEC.refused(read_json(body, 10**6)):
         raise Invalid.of(refused)
     CODEC.from_body(body)
 

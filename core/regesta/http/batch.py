@@ -1,6 +1,5 @@
 """`POST /books:batch`: many writes in one request, by the same way as single ones."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
-from regesta.declarations import BATCH_BODIES, Operation
+from regesta.declarations import BATCH_BODIES, BATCH_VALUES, Operation
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
 from regesta.http.exchange import Exchange
@@ -32,9 +31,9 @@ from regesta.operations import (
 )
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Bracket, Outcome, located, merged
-from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.repeats import Answer, Repeats
-from regesta.schemas import dumps, read_json
+from regesta.pacing import Pace
+from regesta.schemas import check_storable, check_value_count, dumps, parse_json
 
 
 class Batch:
@@ -55,7 +54,13 @@ class Batch:
         media_type_of(request, JSON)
         caller = await self._exchange.callers.of(request, Operation.BATCH, scope, actor)
         body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
-        batch = read_batch(self._operations, read_json(body))
+        pace = Pace()
+        tree = parse_json(body, self._resource.max_body_values * BATCH_VALUES)
+        await pace.rest()
+        check_storable(tree)
+        await pace.rest()
+        batch = read_batch(self._operations, tree)
+        del tree
         works = await self._prepared(request, (scope, actor), caller, batch)
         atomic, keys = batch.atomic, [item.key if isinstance(item, Item) else None for item in batch.items]
         del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
@@ -63,13 +68,13 @@ class Batch:
         repeats = self._exchange.repeats(request, caller, body)
         if dry or repeats is None:
             outcomes = await self._done(works, parents, atomic=atomic, validate_only=dry)
-            return JsonResponse(_content(request, keys, outcomes, validate_only=dry))
+            return JsonResponse(await _content(request, keys, outcomes, validate_only=dry))
 
         async def perform(repeats: Repeats) -> Answer:
             answers: list[Answer] = []
 
             async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
-                answers.append(Answer(200, {}, _content(request, keys, outcomes)))
+                answers.append(Answer(200, {}, await _content(request, keys, outcomes)))
                 await repeats.keep(unit, answers[-1])
 
             await self._done(works, parents, Bracket(repeats.begin, conclude), atomic=atomic)
@@ -83,6 +88,7 @@ class Batch:
         """What each item will do, or what is wrong with it already."""
         callers, parents = self._exchange.callers, self._exchange.keys(request)
         works: list[Work | ProblemError] = []
+        pace = Pace()
         for index, item in enumerate(batch.items):
             try:
                 if isinstance(item, Invalid):
@@ -91,8 +97,7 @@ class Batch:
                 works.append(self._work(own, parents, item))
             except ProblemError as error:
                 works.append(located(error, index))
-            if index % AT_A_TIME == 0:
-                await asyncio.sleep(0)
+            await pace.rest()
         return works
 
     def _work(self, caller: Caller, parents: tuple[str, ...], item: Item) -> Work:
@@ -143,6 +148,7 @@ class Batch:
         encoded = dumps(body)
         if len(encoded) > self._resource.max_body_size:
             raise TooLarge(f"the body may have at most {self._resource.max_body_size} bytes")
+        check_value_count(encoded, self._resource.max_body_values)
         return encoded
 
     async def _done(
@@ -162,11 +168,14 @@ class Batch:
         return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
 
 
-def _content(
+async def _content(
     request: Request, keys: Sequence[str | None], outcomes: Sequence[Outcome], *, validate_only: bool = False
 ) -> bytes:
-    done = zip(keys, outcomes, strict=True)
-    return dumps({"results": [_result(request, key, outcome, validate_only=validate_only) for key, outcome in done]})
+    pace, results = Pace(), []
+    for key, outcome in zip(keys, outcomes, strict=True):
+        results.append(dumps(_result(request, key, outcome, validate_only=validate_only)))
+        await pace.rest()
+    return b'{"results":[' + b",".join(results) + b"]}"
 
 
 class Creation:
@@ -193,7 +202,12 @@ class Creation:
     def _built(self) -> Any:
         """The document; another one each time."""
         built, self._first = self._first, None
-        return built or self._operations.bodies.builder(self._body, read_json(self._body))()
+        return (
+            built
+            or self._operations.bodies.builder(
+                self._body, parse_json(self._body, self._operations.resource.max_body_values)
+            )()
+        )
 
 
 def _result(request: Request, key: str | None, outcome: Outcome, *, validate_only: bool) -> dict[str, Any]:

@@ -214,7 +214,7 @@ class Endpoints(Generic[T]):
         condition = self._exchange.condition(request)
         keys = self._exchange.keys(request)
         caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
-        tree = read_json(await body_of(request, self.resource.max_body_size))
+        tree = read_json(await body_of(request, self.resource.max_body_size), self.resource.max_body_values)
         bodies = self.operations.bodies
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.unreadable_names)
         self._exchange.check_scope(caller, patch.touched())

@@ -61,7 +61,7 @@ class Exchange(Generic[T]):
         """The body as sent and as a tree of what clients may send. Raises what is wrong with it."""
         media_type_of(request, JSON)
         body = await body_of(request, self.resource.max_body_size)
-        return body, self.checked(caller, read_json(body))
+        return body, self.checked(caller, read_json(body, self.resource.max_body_values))
 
     def checked(self, caller: Caller, sent: Any) -> dict[str, Any]:
         """The tree of a body, once it has nothing but what this caller may send. Raises Invalid."""

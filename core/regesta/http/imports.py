@@ -25,14 +25,15 @@ from regesta.http.received import pieces_of
 from regesta.operations import Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
+from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
 from regesta.resource import Resource
 from regesta.schemas import dumps, json_line, read_json
 
 T = TypeVar("T", bound=Document)
 
-# Lines that are written, and answered, together.
-CHUNK = 200
+# Lines that are written, and answered, together, and how many bytes they may have, but for one that has more.
+CHUNK, CHUNK_BYTES = 200, 1024 * 1024
 
 # What OpenAPI says of an import.
 IMPORT_BODY: dict[str, Any] = {
@@ -150,13 +151,16 @@ class Imports(Generic[T]):
         await outbox.put(json_line({"summary": run.summary}))
 
     async def _write(self, run: _Run, lines: Iterator[Line], outbox: Outbox) -> None:
-        while chunk := list(islice(lines, CHUNK)):
+        while chunk := _chunk(lines):
             results = await self._results(run, chunk)
             await outbox.put(b"".join(map(json_line, results)))
 
     async def _results(self, run: _Run, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Write some lines, each by itself and in their order; together where that is as good."""
-        works = [await self._work(run, line) for line in lines]
+        pace, works = Pace(), list[Work | ProblemError]()
+        for line in lines:
+            works.append(await self._work(run, line))
+            await pace.rest()
         try:
             outcomes = await each_by_itself(
                 self._operations,
@@ -173,7 +177,7 @@ class Imports(Generic[T]):
         if isinstance(outcome, Duplicate) and run.on_conflict is OnConflict.SKIP:
             run.summary["skipped"] += 1
             skipped = {"line": line.number, "status": 200, "skipped": True}
-            key = self._key(read_json(line.text or b""))
+            key = self._key(read_json(line.text or b"", self._resource.max_body_values))
             return skipped if key is None else {**skipped, "key": key}
         if not isinstance(outcome, Written):
             return _failed(run, line, outcome or Unavailable())
@@ -187,7 +191,7 @@ class Imports(Generic[T]):
             if line.text is None:
                 raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
             bodies = self._operations.bodies
-            tree = self._exchange.checked(run.caller, read_json(line.text))
+            tree = self._exchange.checked(run.caller, read_json(line.text, self._resource.max_body_values))
             if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
                 return await self._replacing(run, tree, key)
             build = bodies.builder(line.text, tree)
@@ -220,6 +224,18 @@ class Imports(Generic[T]):
         """The key in a line as it stands in paths; None where it has none, or one that creating will refuse."""
         value = tree.get(self._key_name or "")
         return None if value is None else self._operations.addresses.keys.sent(dumps(value))
+
+
+def _chunk(lines: Iterator[Line]) -> list[Line]:
+    """The next lines that are written together."""
+    chunk: list[Line] = []
+    size = 0
+    for line in islice(lines, CHUNK):
+        chunk.append(line)
+        size += len(line.text or b"")
+        if size >= CHUNK_BYTES:
+            break
+    return chunk
 
 
 def _failed(run: _Run, line: Line, error: ProblemError) -> dict[str, Any]:

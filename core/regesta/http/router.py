@@ -53,6 +53,7 @@ class ResourceOptions(TypedDict, total=False):
     transactional: bool
     max_batch: int
     max_body_size: int
+    max_body_values: int
     timeout: float
     watch: WatchLimits
     secret: str | None

@@ -16,6 +16,7 @@ from regesta.operations.gathering import done_in
 from regesta.operations.pending import ItemFailed, NotRecorded
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
+from regesta.pacing import Pace
 from regesta.store import Atomicity, atomicity_of
 
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
@@ -156,8 +157,9 @@ def _in_unit(work: Work) -> Callable[[Unit], Awaitable[Written[Any] | None]]:
 async def _one_by_one(
     works: Sequence[Work | ProblemError], deadline: float, place: Place, *, validate_only: bool
 ) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+    pace, outcomes = Pace(), list[Outcome]()
     for index, work in enumerate(works):
+        await pace.rest()
         seconds = deadline - time.monotonic()
         if isinstance(work, ProblemError):
             outcomes.append(work)

@@ -6,11 +6,11 @@ from typing import Any, Generic, NoReturn, TypeVar
 from beanie import Document
 from pydantic import BaseModel
 
-from regesta.errors import Conflict, Invalid, Issue
+from regesta.errors import Conflict, Invalid, Issue, TooLarge
 from regesta.operations.addresses import Addresses
 from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
-from regesta.schemas import Codec, ModelReader, View, dumps, shortened
+from regesta.schemas import Codec, ModelReader, View, dumps, has_more_values, shortened, value_count
 
 T = TypeVar("T", bound=Document)
 
@@ -94,7 +94,9 @@ class Bodies(Generic[T]):
     def _patched(self, patch: Patch, stored: Stored[T], document: T) -> T:
         """Return the document with the patch applied to the fields that clients may send."""
         codec = stored.codec
-        after = patch.apply(codec.tree(stored.raw, View.WHOLE))
+        before = codec.tree(stored.raw, View.WHOLE)
+        after = patch.apply(before)
+        _check_growth(before, after, codec.resource.max_body_values)
         names = {name for name, _ in patch.touched() if codec.accepts(name)}
         sent = {name: after[name] for name in names if name in after}
         # A merge patch cannot say "set to null". If a field has no default to go back to, null means null.
@@ -115,6 +117,16 @@ def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
     except Conflict:  # The rest of a JSON Patch does not fit without the refused fields.
         pass
     raise Invalid.of(shortened(found, len(found)))
+
+
+def _check_growth(before: Mapping[str, Any], after: Mapping[str, Any], most: int) -> None:
+    """Raises TooLarge if a patch makes a document grow beyond the values that a body may have.
+
+    One that has more already, since somebody else wrote it, may stay so.
+    """
+    text = dumps(after)
+    if has_more_values(text, most) and value_count(text) > value_count(dumps(before)):
+        raise TooLarge(f"the document would have more than {most:,} values", code="TOO_MANY_VALUES")
 
 
 def _reader(model: type[BaseModel] | None) -> ModelReader[BaseModel] | None:

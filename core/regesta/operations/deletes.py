@@ -17,12 +17,12 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.creates import REFUSED, Written
 from regesta.operations.etags import Precondition, etag_of
-from regesta.operations.gathering import AT_A_TIME
 from regesta.operations.pages import Stored
 from regesta.operations.reads import Reads
 from regesta.operations.sequences import Numbering, close_all, forget, meet_all
 from regesta.operations.unit import LostRace, Unit
 from regesta.operations.updates import Updates
+from regesta.pacing import Pace
 from regesta.resource import Resource
 from regesta.store import delete_each
 
@@ -56,11 +56,10 @@ class Deletes(Updates[T]):
     async def _delete(
         self, unit: Unit, caller: Caller, raws: Sequence[dict[str, Any]], *, cascade: bool, cascaded: bool
     ) -> None:
-        changes: list[Change[T]] = []
-        for count, raw in enumerate(raws, 1):
+        pace, changes = Pace(), list[Change[T]]()
+        for raw in raws:
             changes.append(await self._deleting(unit, caller, raw, cascaded=cascaded))
-            if count % AT_A_TIME == 0:
-                await asyncio.sleep(0)
+            await pace.rest()
         for child in self.children if not cascade else ():
             await child.refuse_below(unit, raws[0])
         for child in self.children:

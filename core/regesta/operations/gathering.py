@@ -23,6 +23,7 @@ from regesta.hooks import HookFailed
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
 from regesta.operations.unit import AfterCommit, Unit, telling
+from regesta.pacing import Pace
 
 W = TypeVar("W")
 
@@ -36,8 +37,6 @@ MOST = 64
 LULL = 0.001
 LONGEST = 0.01
 PATIENCE = 0.05
-# After so many writes others get their turn: a thousand would keep the event loop for a tenth of a second.
-AT_A_TIME = 32
 
 
 class Scattered(Exception):
@@ -87,7 +86,8 @@ async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = Non
     outcomes: dict[int, Any] = {}
     if begin is not None:
         await begin(unit)
-    for count, (index, work) in enumerate(works.items(), 1):
+    pace = Pace()
+    for index, work in works.items():
         pending.index, before = index, pending.effects
         try:
             outcomes[index] = await work(unit)
@@ -100,8 +100,7 @@ async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = Non
                 await send(unit)
                 raise ItemFailed(index, error) from None
             outcomes[index] = error
-        if count % AT_A_TIME == 0:
-            await asyncio.sleep(0)
+        await pace.rest()
     await send(unit)
     return outcomes
 

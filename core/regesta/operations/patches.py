@@ -10,11 +10,11 @@ import jsonpointer
 import orjson
 
 from regesta.errors import Conflict, Invalid, Issue, TooLarge
-from regesta.schemas import check_storable
+from regesta.schemas import check_storable, value_count
 
 MAX_OPERATIONS = 1000
-# Bytes that all "copy" operations of one patch may add: each may double what is there.
-MAX_COPIED = 1024 * 1024
+# Bytes, and values, that all "copy" operations of one patch may add: each may double what is there.
+MAX_COPIED, MAX_COPIED_VALUES = 1024 * 1024, 10_000
 
 
 class Patch(Protocol):
@@ -83,7 +83,7 @@ class JsonPatch:
 
     def _applied(self, document: dict[str, Any]) -> dict[str, Any]:
         patched = copy.deepcopy(document)
-        copied = 0
+        copied = values = 0
         # A copy: what one operation adds, the next may change, and the whole may have to be done again.
         for index, operation in enumerate(copy.deepcopy(self._body)):
             try:
@@ -91,8 +91,9 @@ class JsonPatch:
                     _test(patched, operation)
                     continue
                 if operation["op"] == "copy":
-                    copied += len(orjson.dumps(jsonpointer.resolve_pointer(patched, operation["from"])))
-                    if copied > MAX_COPIED:
+                    copy_ = orjson.dumps(jsonpointer.resolve_pointer(patched, operation["from"]))
+                    copied, values = copied + len(copy_), values + value_count(copy_)
+                    if copied > MAX_COPIED or values > MAX_COPIED_VALUES:
                         raise TooLarge("the patch copies too much")
                 patched = jsonpatch.apply_patch(patched, [operation], in_place=True)
             except _DOES_NOT_FIT as error:

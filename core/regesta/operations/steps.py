@@ -34,6 +34,7 @@ from regesta.operations.refusals import (
     unstorable,
 )
 from regesta.operations.unit import Unit
+from regesta.pacing import Pace
 from regesta.resource import Resource
 from regesta.store import STANDARD, Atomicity, atomicity_of, unavailable
 
@@ -126,7 +127,11 @@ class ChangeSteps(Reads[T]):
         return False
 
     async def _record_all(self, changes: Sequence[Change[Any]], unit: Unit) -> None:
+        pace = Pace()
         try:
+            for change in changes:
+                _ = change.event  # made now, one by one: those of a batch take long
+                await pace.rest()
             await unit.hook(self.hooks.record(changes, unit.session))
         except PyMongoError as error:
             if error.has_error_label("TransientTransactionError") or unavailable(error):

@@ -18,6 +18,7 @@ from regesta.operations.pages import Stored
 from regesta.operations.reads import Reads
 from regesta.operations.rehearsals import refuse_taken, updated
 from regesta.operations.unit import LostRace, Unit
+from regesta.pacing import Pace
 from regesta.resource import Resource
 
 T = TypeVar("T", bound=Document)
@@ -82,14 +83,18 @@ class Updates(Creates[T]):
         action: Action = Action.UPDATE,
         unlocked: Collection[str] = (),
     ) -> Written[T]:
-        stored = self.stored(raw)
+        pace, stored = Pace(), self.stored(raw)
         before = stored.document
+        await pace.rest()
         after = edit(stored, stored.document)
+        await pace.rest()
         after.__dict__["revision_id"] = before.__dict__.get("revision_id")
         self.addresses.stamp(after, caller.scope)
         change = Change(action, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, unit, events)
+        await pace.rest()
         update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
+        await pace.rest()
         self._keep_immutable(stored, update, unlocked)
         if not update:
             return Written(raw, stored.codec, self.addresses)

@@ -15,21 +15,29 @@ import jiter
 from regesta.errors import Invalid, Issue, Location, Malformed
 from regesta.int64 import is_int64
 from regesta.schemas.issues import MAX_ISSUES, shortened
+from regesta.schemas.json_size import MAX_VALUES, check_value_count
 
 MAX_DEPTH = 100
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, most: int = MAX_VALUES) -> Any:
     """The value in `body`, checked to be storable: int64, no NUL, no `$`, dotted or empty keys, at most 100 deep.
 
-    Raises Malformed for what is no JSON (RFC 8259) or ambiguous, Invalid with every issue found otherwise.
+    Raises TooLarge for more than `most` values, Malformed for what is no JSON (RFC 8259) or ambiguous, Invalid with
+    every issue found otherwise.
     """
-    try:
-        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
-    except ValueError:
-        value = _read_slowly(body)
+    value = parse_json(body, most)
     check_storable(value)
     return value
+
+
+def parse_json(body: bytes, most: int = MAX_VALUES) -> Any:
+    """The value in `body`, which `check_storable` has not seen yet. Raises TooLarge, Malformed."""
+    check_value_count(body, most)
+    try:
+        return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError:
+        return _read_slowly(body)
 
 
 def check_storable(value: Any) -> None:

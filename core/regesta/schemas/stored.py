@@ -93,7 +93,7 @@ class _Encoders:
 
     def __init__(self, *, keep_nulls: bool) -> None:
         self._keep_nulls = keep_nulls
-        self._by_beanie = Encoder(to_db=True, keep_nulls=keep_nulls).encode
+        self._by_beanie = _unless_plain(Encoder(to_db=True, keep_nulls=keep_nulls).encode)
         self._built: dict[type, Encode] = {}
 
     def build(self, model: type[BaseModel], otherwise: Encode, left_out: AbstractSet[str] = frozenset()) -> Encode:
@@ -138,6 +138,24 @@ class _Encoders:
         if origin is list:
             return lambda value: [item(each) for each in value]
         return lambda value: {key: item(each) for key, each in value.items()}
+
+
+def _unless_plain(encode: Encode) -> Encode:
+    """`encode`, which is not asked for what JSON can say: that is stored as it is.
+
+    Beanie's encoder asks of each array whether it is of some twenty types, which costs more than everything else.
+    """
+    return lambda value: value if _is_json(value) else encode(value)
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_is_json, value.values()))
+    return all(map(_is_json, value)) if kind is list else kind in _SCALARS
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def _is_plain(model: type[Any]) -> bool:
