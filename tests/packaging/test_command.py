@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regesta.__main__ import SERVICE_MODULES, main
+from regesta_command import SERVICE_MODULES, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,23 +39,27 @@ def test_a_missing_module_of_ours_is_not_hidden() -> None:
     assert "ModuleNotFoundError" in done.stderr
 
 
-def test_ctrl_c_while_it_is_loaded_ends_it_quietly() -> None:
+@pytest.mark.parametrize("module", ["regesta", "beanie", "regesta.service"])
+def test_ctrl_c_while_it_is_loaded_ends_it_quietly(module: str) -> None:
     program = """
 import importlib.abc, runpy, signal, sys
 class Interrupted(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "regesta.service":
             signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` inherits a SIGINT that is ignored
 sys.meta_path.insert(0, Interrupted())
-runpy.run_module("regesta", run_name="__main__", alter_sys=True)
+from regesta_command import main
+main()
 """
+    program = program.replace("regesta.service", module)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_import_regesta_needs_nothing_of_the_service() -> None:
     blocked = dict.fromkeys(SERVICE_MODULES)
-    program = f"import sys; sys.modules.update({blocked!r}); import regesta, regesta.__main__"
+    program = f"import sys; sys.modules.update({blocked!r}); import regesta, regesta_command"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regesta.__main__ import SERVICE_MODULES
+from regesta_command import SERVICE_MODULES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -51,7 +51,7 @@ def imported(source: str) -> Iterator[str]:
 def test_every_package_that_is_imported_is_named() -> None:
     modules = [path for folder in ("core", "plugins") for path in (ROOT / folder).rglob("*.py")]
     names = {name for path in modules for name in imported(path.read_text("utf-8"))} - sys.stdlib_module_names
-    ours = {"regesta", "regesta_models", "regesta_mlflow"}
+    ours = {"regesta", "regesta_command", "regesta_models", "regesta_mlflow"}
     required = {re.split(r"[^\w.-]", found)[0].lower() for group in SHIPPED.values() for found in group}
     # BSON is of PyMongo, `yaml` of PyYAML: so by distribution, not by name.
     known = packages_distributions()

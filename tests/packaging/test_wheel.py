@@ -45,7 +45,7 @@ def test_the_framework_and_every_plugin_are_in_it_with_their_types(wheel: ZipFil
 
 def test_nothing_else_is_in_it(wheel: ZipFile, dist_info: str) -> None:
     top = {PurePosixPath(name).parts[0] for name in wheel.namelist()}
-    assert top == packages("core") | packages("plugins") | {dist_info}
+    assert top == packages("core") | packages("plugins") | {"regesta_command.py", dist_info}
     assert not [name for name in wheel.namelist() if "__pycache__" in name or name.endswith(".pyc")]
 
 
@@ -53,7 +53,7 @@ def test_every_module_is_in_it(wheel: ZipFile) -> None:
     modules = {
         str(PurePosixPath(path.relative_to(ROOT / folder)))
         for folder in ("core", "plugins")
-        for path in (ROOT / folder).glob("*/**/*.py")
+        for path in (ROOT / folder).glob("**/*.py")
     }
     assert modules <= set(wheel.namelist())
 
@@ -65,10 +65,10 @@ def test_the_licence_is_in_it(wheel: ZipFile, dist_info: str) -> None:
 def test_its_entry_points_are_modules_of_it(wheel: ZipFile, dist_info: str) -> None:
     entries = configparser.ConfigParser()
     entries.read_string(wheel.read(f"{dist_info}/entry_points.txt").decode())
-    assert entries["console_scripts"]["regesta"] == "regesta.__main__:main"
+    assert entries["console_scripts"]["regesta"] == "regesta_command:main"
     assert entries["regesta"]["models"].partition(":")[0].startswith("regesta_models")
     inside = set(wheel.namelist())
-    for reference in entries["regesta"].values():
+    for reference in (*entries["console_scripts"].values(), *entries["regesta"].values()):
         path = reference.partition(":")[0].replace(".", "/")
         assert inside & {f"{path}.py", f"{path}/__init__.py"}, reference
 
