@@ -114,6 +114,26 @@ async def test_the_default_is_a_directory_here(tmp_path: Path, monkeypatch: pyte
         assert store.database.name == "regesta"
 
 
+async def test_an_empty_default_store_tells_of_others_nearby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def open_in(folder: Path) -> str:
+        caplog.clear()
+        monkeypatch.chdir(folder)
+        async with open_store() as store:
+            await store.database["things"].insert_one({})
+        return caplog.text
+
+    project, below = tmp_path / "project", tmp_path / "project" / "scripts"
+    below.mkdir(parents=True)
+    assert "is empty" not in await open_in(project)
+    told = await open_in(below)
+    assert f"the store in {below / '.regesta'} is empty" in told
+    assert f"give --store: local:{project / '.regesta'}" in told
+    assert "is empty" not in await open_in(below)
+    assert f"local:{project / '.regesta'}" in await open_in(tmp_path)
+
+
 async def test_a_local_directory_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

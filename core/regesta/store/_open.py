@@ -20,10 +20,12 @@ from regesta.errors import ConfigurationError
 
 from ._local import LocalServer
 from ._memory import memory_client
+from ._nearby import stores_nearby
 
 logger = logging.getLogger("regesta.store")
 
 _ACCEPTED = "memory://, local, local:DIRECTORY, mongodb://HOST/DATABASE or mongodb+srv://HOST/DATABASE"
+_DEFAULT_DIRECTORY = ".regesta"
 _LONGEST_NAME = 63  # bytes, of a database
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -83,7 +85,7 @@ async def open_store(url: str = "local", *, database: str = "regesta", existing:
     if url == "memory://":
         opened = _open_memory(database)
     elif url == "local" or (url.startswith("local:") and not url.startswith("local://")):
-        opened = _open_local(url.partition(":")[2] or ".regesta", database, existing=existing)
+        opened = _open_local(url.partition(":")[2] or _DEFAULT_DIRECTORY, database, existing=existing)
     elif url.startswith(_SCHEMES):
         opened = _open_mongodb(url, database)
     else:
@@ -109,9 +111,19 @@ async def _open_local(directory: str, database: str, *, existing: bool) -> Async
         # In a thread: it blocks. If this task is cancelled meanwhile, stop() waits for start() to be through.
         uri = await asyncio.to_thread(server.start)
         async with _connect(uri, database) as (client, opened, transactions):
+            if directory == _DEFAULT_DIRECTORY:
+                await _tell_of_others(server.directory, opened)
             yield Store(StoreKind.LOCAL, f"local:{server.directory}", client, opened, transactions)
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _tell_of_others(directory: Path, database: Any) -> None:
+    """Log a warning if the store is empty and there is another one nearby: the folder may be the wrong one."""
+    if (await database.command("dbStats"))["objects"] == 0:
+        others = ", ".join(f"local:{found}" for found in await asyncio.to_thread(stores_nearby, directory))
+        if others:
+            logger.warning("the store in %s is empty; to use another one, give --store: %s", directory, others)
 
 
 def _path(directory: str) -> Path:
