@@ -13,13 +13,15 @@ from importlib import metadata
 from typing import Any
 
 import pluggy
+from beanie import Document
+from beanie.exceptions import CollectionWasNotInitialized
 from pymongo.errors import PyMongoError
 
 from regesta import hookspecs
 from regesta.change import Access, AuditEvent, Change, HistoryRequest
-from regesta.errors import Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
+from regesta.errors import ConfigurationError, Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 from regesta.implementations import Implementation, implementations_of
-from regesta.store import unavailable
+from regesta.store import collection_of, unavailable
 
 logger = logging.getLogger("regesta.hooks")
 
@@ -36,7 +38,6 @@ class HookFailed(ProblemError):
 
 class Hooks:
     """The plugins of one application, in the order given.
-
     Raises PluginError, naming the plugin, for a misspelt hook, an argument that a hook does not offer, an
     `async` start-up hook, a plugin without any hook, two plugins of one name, or what `@hookimpl` or the annotation of
     a change asks for and cannot be done.
@@ -51,6 +52,7 @@ class Hooks:
         self._recorders: list[tuple[str, Implementation]] = []
         self._concerned: dict[tuple[str, type], tuple[Implementation, ...]] = {}
         self._quick: dict[type, bool] = {}
+        self._checked = 0
         self.failures: Counter[tuple[str, str]] = Counter()
         for plugin in plugins:
             self.add(plugin)
@@ -96,6 +98,33 @@ class Hooks:
             if hook in RECORDING:
                 self._recorders.append((hook, implementation))
             self._implementations[hook] = (*self._implementations.get(hook, ()), implementation)
+
+    @property
+    def kept(self) -> Sequence[tuple[str, type[Document] | str]]:
+        """What each plugin keeps beside the documents of its resources: (plugin, document class or collection name).
+
+        Raises PluginError for what is neither.
+        """
+        found = []
+        for plugin, answer in self.collect("register_collections"):
+            if not isinstance(answer, list | tuple) or not all(map(_is_kept, answer)):
+                raise PluginError(
+                    f"plugin {plugin!r}: register_collections must answer a list of Document classes and names"
+                )
+            found += [(plugin, one) for one in answer]
+        return found
+
+    def check_documents(self) -> None:
+        """Raises ConfigurationError, naming the plugin, if Beanie does not know a document that a plugin keeps."""
+        if self._checked == len(self._plugins):
+            return
+        for plugin, document in self.kept:
+            try:
+                if not isinstance(document, str):
+                    collection_of(document)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"plugin {plugin!r}: {error}") from None
+        self._checked = len(self._plugins)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter(self._plugins.items())
@@ -248,8 +277,13 @@ def merge_scopes(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
 async def _guarded(implementation: Implementation, hook: str, offered: Mapping[str, Any]) -> Any:
     try:
         return await implementation(**offered)
-    except ProblemError:
+    except (ProblemError, ConfigurationError):
         raise
+    except CollectionWasNotInitialized as error:
+        raise ConfigurationError(
+            f"plugin {implementation.plugin!r} uses in {hook} a document that Beanie does not know: add it to the "
+            "`document_models` of `init_beanie`, and for the service to the plugin's `register_collections`"
+        ) from error
     except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and _is_cancelled():
             raise
@@ -257,6 +291,10 @@ async def _guarded(implementation: Implementation, hook: str, offered: Mapping[s
             raise
         logger.exception("plugin %s failed in %s", implementation.plugin, hook)
         raise HookFailed(f"plugin {implementation.plugin!r} failed in {hook}") from error
+
+
+def _is_kept(answer: Any) -> bool:
+    return isinstance(answer, str) or (isinstance(answer, type) and issubclass(answer, Document))
 
 
 def _is_cancelled() -> bool:

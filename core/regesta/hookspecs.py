@@ -14,6 +14,7 @@ from regesta.change import Access, AuditEvent, Change, HistoryRequest
 
 if TYPE_CHECKING:
     import typer
+    from beanie import Document
     from fastapi import APIRouter, FastAPI
     from starlette.types import ASGIApp
 
@@ -29,6 +30,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_resources() -> "list[Resource[Any]]":  # type: ignore[empty-body]
     """Start-up: the resources that the plugin brings. A name that another one uses stops start-up."""
+
+
+@hookspec
+def register_collections() -> "list[type[Document] | str]":  # type: ignore[empty-body]
+    """Start-up: what the plugin keeps beside the documents of its resources. No other plugin may use it.
+
+    Document classes, which the service gives to `init_beanie`, and the names of collections that are used without one.
+    """
 
 
 @hookspec

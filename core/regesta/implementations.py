@@ -12,7 +12,15 @@ from regesta.annotations import aliased
 from regesta.change import Change
 from regesta.errors import PluginError
 
-START_UP_HOOKS = frozenset({"register_resources", "register_routers", "register_applications", "register_commands"})
+START_UP_HOOKS = frozenset(
+    {
+        "register_resources",
+        "register_collections",
+        "register_routers",
+        "register_applications",
+        "register_commands",
+    }
+)
 READS_WHEN = "regesta_reads_when"
 # Of pluggy's options: implementations run one after the other, so none can wrap others or go before them.
 HONOURED = frozenset({"specname", "optionalhook"})

@@ -10,6 +10,8 @@ from typing import Any
 
 from beanie import Document
 
+from regesta.store import collection_of
+
 CLASS_ID = "_class_id"
 
 
@@ -72,6 +74,7 @@ def class_filter(document: type[Document]) -> dict[str, Any]:
 
     It is empty for a root of inheritance: it shows all of its collection.
     """
+    collection_of(document)  # raises what to do about a class that is not initialised
     settings = document.get_settings()
     parent, name = document._parent, document._class_id  # noqa: SLF001 - Beanie has no public name for them
     if name and (parent is not None or settings.union_doc is not None):

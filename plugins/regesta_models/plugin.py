@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from beanie import Document
 from fastapi import APIRouter
 
 from regesta import READS, Change, Operation, Parent, Registry, Resource, hookimpl
@@ -10,6 +11,7 @@ from regesta.workspaces import workspace_scope
 from regesta_models.alias_routes import alias_router
 from regesta_models.artifact_routes import artifact_router
 from regesta_models.artifacts import Artifacts, mark_contents
+from regesta_models.blobs import COLLECTION
 from regesta_models.card_routes import card_router
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.compare import compare_router
@@ -17,10 +19,11 @@ from regesta_models.deployments import Deployment
 from regesta_models.documents import COUNTER, Model, Registered, Version
 from regesta_models.imports import import_router
 from regesta_models.latest import keep_latest
-from regesta_models.lineage import lineage_router
+from regesta_models.lineage import TURNS, lineage_router
 from regesta_models.promotion_routes import promotion_router
 from regesta_models.promotions import Approval, Promotion, PromotionPolicy
 from regesta_models.search import found_versions, keep_names
+from regesta_models.vaults import BUCKET
 
 if TYPE_CHECKING:
     import typer
@@ -140,6 +143,12 @@ def register_resources() -> list[Resource[Any]]:
     """`models`, their versions, and what belongs to either; `versions` and `deployments` of all of them."""
     promotion = [policies, promotions, approvals]
     return [models, versions, all_versions, *promotion, model_cards, version_cards, deployments, all_deployments]
+
+
+@hookimpl
+def register_collections() -> list[type[Document] | str]:
+    """What is kept without a document class: uploads, their bytes, and the turns of lineages."""
+    return [COLLECTION, f"{BUCKET}.files", f"{BUCKET}.chunks", TURNS]
 
 
 @hookimpl

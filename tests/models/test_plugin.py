@@ -24,6 +24,7 @@ def test_it_is_found_by_its_entry_point() -> None:
     assert hooks.implemented_by("models") == (
         "prepare_change",
         "record_changes",
+        "register_collections",
         "register_commands",
         "register_resources",
         "register_routers",

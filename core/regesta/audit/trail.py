@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from beanie import Document
+
 from regesta.audit.documents import AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
 from regesta.change import AuditEvent, Change, HistoryRequest
 from regesta.declarations import READS, Operation, Schemas
@@ -38,6 +40,11 @@ class AuditTrail:
     def register_resources(self) -> list[Resource[Any]]:
         """`audit-events`, read-only."""
         return [audit_events]
+
+    @hookimpl
+    def register_collections(self) -> list[type[Document] | str]:
+        """The events, which changes need even if nobody serves them."""
+        return [AuditRecord]
 
     @hookimpl
     async def record_changes(self, changes: Sequence[Change[Any]], session: Any) -> None:

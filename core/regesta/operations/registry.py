@@ -8,12 +8,16 @@ from regesta.declarations import READS
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
 from regesta.inheritance import are_kept_apart, collection_name, may_hold
+from regesta.operations import repeats, sequences
 from regesta.operations.references import names_of, references_of
 from regesta.operations.unit import Unit, run_unit
 from regesta.operations.writes import Operations
 from regesta.resource import Resource
 
 R = TypeVar("R")
+
+# What the operations keep beside the documents.
+OWN_COLLECTIONS = (repeats.COLLECTION, sequences.COLLECTION)
 
 
 class Registry:
@@ -31,6 +35,7 @@ class Registry:
                 raise DeclarationError(f"two resources are named {resource.name!r}")
             self._bind(resource)
         _check_collections([bound.resource for bound in self._bound.values()])
+        _check_reserved([bound.resource for bound in self._bound.values()], self.hooks)
         for bound in self._bound.values():
             self._hang(bound)
         for bound in self._bound.values():
@@ -52,6 +57,7 @@ class Registry:
         with the same `meets` go one after the other, which spares them from aborting each other.
         """
         bound = self._bound[resource]
+        self.hooks.check_documents()
         return await run_unit(
             bound.collection, work, transactional=True, seconds=bound.resource.timeout, turn=bound.turns.of(meets)
         )
@@ -102,6 +108,20 @@ def _check_collections(resources: Sequence[Resource[Any]]) -> None:
                 "give one another `name` in its Settings, or let both be of one `is_root` or one `union_doc`. If they "
                 "are two views of the same documents, derive one class from the other and let one resource only read"
             )
+
+
+def _check_reserved(resources: Sequence[Resource[Any]], hooks: Hooks) -> None:
+    """Raises DeclarationError for a resource that would show or change what Regesta or a plugin keeps for itself."""
+    owners: dict[Any, str] = dict.fromkeys(OWN_COLLECTIONS, "Regesta")
+    owners |= {kept: f"plugin {plugin!r}" for plugin, kept in hooks.kept}
+    for resource in resources:
+        name = collection_name(resource.document)
+        for kept, owner in owners.items():
+            if name == kept or (not isinstance(kept, str) and not are_kept_apart(resource.document, kept)):
+                raise DeclarationError(
+                    f"resource {resource.name!r}: {resource.document.__name__} is kept in the collection {name!r}, "
+                    f"which {owner} keeps for itself: give the document another `name` in its Settings"
+                )
 
 
 def _is_view(one: Resource[Any], other: Resource[Any]) -> bool:

@@ -202,6 +202,7 @@ class Operations(Deletes[T]):
 
         With `validate_only` nothing of it stands, and nobody is told.
         """
+        self.hooks.check_documents()
         if validate_only:
             return await rehearse(self.collection, work, seconds or self.resource.timeout)
         return await run_unit(

@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
     """
     settings = Settings.load() if settings is None else settings
     hooks = plugins.load_hooks(settings.plugins) if hooks is None else hooks
-    resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
+    resources = plugins.resources(hooks)
     registry = Registry(resources, hooks)
     readiness = Readiness()
     app = Service(
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
         description=_DESCRIPTION,
         servers=[{"url": "/", "description": "This server"}],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=_lifespan(settings, hooks, plugins.documents(resources), readiness),
+        lifespan=_lifespan(settings, hooks, plugins.documents(resources, hooks), readiness),
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -77,10 +77,10 @@ async def open_registry(settings: Settings | None = None, *, existing: bool = Fa
     """
     settings = Settings.load() if settings is None else settings
     hooks = plugins.load_hooks(settings.plugins)
-    resources = [resource for found in plugins.resources_by_plugin(hooks).values() for resource in found]
+    resources = plugins.resources(hooks)
     registry = Registry(resources, hooks)
     async with open_store(settings.store, database=settings.database, existing=existing) as store:
-        await _prepare(store.database, plugins.documents(resources))
+        await _prepare(store.database, plugins.documents(resources, hooks))
         try:
             yield registry
         except ProblemError as error:

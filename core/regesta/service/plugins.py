@@ -17,6 +17,7 @@ from regesta.hooks import Hooks
 from regesta.inheritance import union_of
 from regesta.operations import Registry
 from regesta.resource import Resource
+from regesta.service.ownership import check_collections
 
 logger = logging.getLogger("regesta.service")
 
@@ -45,6 +46,13 @@ def resources_by_plugin(hooks: Hooks) -> dict[str, list[Resource[Any]]]:
     return found
 
 
+def resources(hooks: Hooks) -> list[Resource[Any]]:
+    """Every resource of the plugins, in their order, each of them allowed in the service. Raises PluginError."""
+    found = resources_by_plugin(hooks)
+    check_collections(found, hooks)
+    return [resource for one in found.values() for resource in one]
+
+
 def routers(hooks: Hooks, registry: Registry) -> list[APIRouter]:
     """The routers that plugins bring beyond the generated ones. Raises PluginError."""
     answers = hooks.collect("register_routers", registry=registry)
@@ -70,15 +78,22 @@ def _overlap(path: str, other: str) -> bool:
     return f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")
 
 
-def documents(resources: Iterable[Resource[Any]]) -> list[type[Document]]:
-    """What Beanie must know, each class once: of the resources, and of what they are nested in, and their unions."""
+def documents(resources: Iterable[Resource[Any]], hooks: Hooks | None = None) -> list[type[Document]]:
+    """What Beanie must know, each class once: of resources and their parents, of plugins, and their unions."""
     found: list[type[Document]] = []
     for resource in resources:
         above: Resource[Any] | None = resource
         while above is not None:
-            found += [*filter(None, [union_of(above.document)]), above.document]
+            found += _with_union(above.document)
             above = above.parent.resource if above.parent else None
+    for _, kept in hooks.kept if hooks else ():
+        found += [] if isinstance(kept, str) else _with_union(kept)
     return list(dict.fromkeys(found))
+
+
+def _with_union(document: type[Document]) -> list[type[Document]]:
+    union = union_of(document)
+    return [document] if union is None else [union, document]
 
 
 @asynccontextmanager

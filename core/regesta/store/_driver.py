@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 import pymongo
 from beanie import Document
+from beanie.exceptions import CollectionWasNotInitialized
 from pymongo import DeleteOne, UpdateMany
 from pymongo.errors import PyMongoError
 
-from regesta.errors import Unavailable
+from regesta.errors import ConfigurationError, Unavailable
 
 R = TypeVar("R")
 
@@ -44,10 +45,15 @@ _locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary
 def collection_of(document: type[Document]) -> Any:
     """The driver's collection of an initialised document class. Times come from it in UTC, or without a zone.
 
-    Raises beanie.exceptions.CollectionWasNotInitialized before `init_beanie`.
+    Raises ConfigurationError if Beanie does not know the class.
     """
     getter = getattr(document, "get_pymongo_collection", None) or document.get_motor_collection
-    collection = getter()
+    try:
+        collection = getter()
+    except CollectionWasNotInitialized:
+        raise ConfigurationError(
+            f"Beanie does not know {document.__name__}: add it to the `document_models` of `init_beanie`"
+        ) from None
     options = collection.codec_options
     if options.tzinfo is None:
         return collection
