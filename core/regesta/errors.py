@@ -15,6 +15,7 @@ RegestaError
 │   ├── TooLarge            413
 │   ├── UnsupportedMedia    415
 │   ├── RangeNotSatisfiable 416
+│   ├── Misdirected         421  the `Host` is none of ours
 │   ├── Invalid             422  can be read, is not valid (also ValueError)
 │   ├── PreconditionRequired 428
 │   ├── Unsupported         501  this store cannot
@@ -187,6 +188,14 @@ class RangeNotSatisfiable(ProblemError):
 
     def __init__(self, size: int) -> None:
         super().__init__(f"there are {size} bytes", headers={"Content-Range": f"bytes */{size}"})
+
+
+class Misdirected(ProblemError):
+    """421: the request names a host that this service does not answer for."""
+
+    status = 421
+    default_code = "MISDIRECTED"
+    title = "Misdirected request"
 
 
 class Invalid(ProblemError, ValueError):

@@ -53,7 +53,9 @@ def register_applications(registry: "Registry") -> "Mapping[str, ASGIApp]":  # t
     """Start-up: ASGI applications, each under the path it is mounted at (`/api/2.0/mlflow`).
 
     For other protocols than ours, with routes and errors of their own. A mounted application has no lifespan: use
-    `startup` and `shutdown`. Two plugins that name one path stop start-up.
+    `startup` and `shutdown`. Two plugins that name one path stop start-up. What the service refuses before a request
+    reaches the application is answered by its method `answer_error(error: ProblemError, path: str) -> Response`, if it
+    has one, else as a problem.
     """
 
 

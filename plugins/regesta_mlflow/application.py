@@ -58,6 +58,10 @@ class Application:
             response = answer_of(_DEFECT)
         await response(scope, receive, send)
 
+    def answer_error(self, error: ProblemError, path: str) -> Response:  # noqa: ARG002  # the service gives both
+        """What the service refuses by itself, in this protocol."""
+        return answer_of(refusal_of(error))
+
     async def _answered(self, request: Request) -> dict[str, Any]:
         path: str = request.scope["path"][len(request.scope.get("root_path", "")) :]
         key, keyed = "", _KEYED.match(path) if path.startswith("/webhooks/") else None

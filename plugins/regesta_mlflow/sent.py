@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.requests import Request
 
-from regesta.http import whole_pieces
+from regesta.http import has_untyped_body, whole_pieces
 from regesta_mlflow.errors import JSON, Refusal, missing, wrong
 
 LARGEST_BODY = 8 * 1024 * 1024  # bytes
@@ -128,8 +128,8 @@ async def sent_of(request: Request) -> Sent:
 
 
 async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if kind in _FOREIGN_FORMS:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _FOREIGN_FORMS or has_untyped_body(request.scope["headers"]):
         raise Refusal(f"Bad Request. Content-Type must be {JSON!r}, not {kind!r}")
     body = bytearray()
     async with aclosing(whole_pieces(request)) as pieces:

@@ -78,6 +78,9 @@ def application() -> FastAPI:
         text = await text_body(request, "text/markdown", "text/plain", limit=10)
         return {"dry": dry, "text": text, "if_match": sorted(condition.if_match)}
 
+    @router.post("/lamps:off")
+    async def off() -> None: ...
+
     @router.get("/forms")
     async def forms(request: Request) -> str:
         return preferred(request, "text/markdown", "text/html", "application/json")
@@ -153,6 +156,13 @@ async def test_a_body_is_read_strictly(client: httpx.AsyncClient, body: bytes, s
     answer = await client.post("/wishes", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
     assert (await client.post("/wishes", content=body)).status_code == 415
+
+
+async def test_a_body_that_no_route_reads_needs_a_type(client: httpx.AsyncClient) -> None:
+    refused = await client.post("/lamps:off", content=b"x")
+    assert (refused.status_code, refused.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (await client.post("/lamps:off", json={})).status_code == 200
+    assert (await client.post("/lamps:off")).status_code == 200
 
 
 def test_openapi_shows_both() -> None:

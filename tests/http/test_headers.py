@@ -50,6 +50,12 @@ async def refused(api: Api, method: str, headers: Headers) -> None:
     assert accept == ACCEPTED[method]
 
 
+async def test_a_body_that_is_not_read_needs_a_media_type_too(api: Api) -> None:
+    await api.refuses(415, "UNSUPPORTED_MEDIA_TYPE", "DELETE", "/books/seed", b"x")
+    await api.refuses(415, "UNSUPPORTED_MEDIA_TYPE", "DELETE", "/books/seed", [b"x"], {"transfer-encoding": "chunked"})
+    assert (await api.ask("DELETE", "/books/seed", headers={"content-length": "0"})).status_code == 204
+
+
 @pytest.mark.parametrize(
     ("method", "media"), [("POST", MERGE), ("POST", PATCH), ("PUT", MERGE), ("PUT", PATCH), ("PATCH", JSON)]
 )

@@ -80,7 +80,9 @@ ON_PURPOSE = (
     Difference(r"tags that are \[.*", BAD, "what is wrong is the list or the key, and that is said"),
     Difference(r"(a version that is a number|an alias of a number)", "", "a number is understood"),
     Difference(
-        r"a body of (text/plain|application/x-www-form-urlencoded)", BAD, "any web page can make a browser send it"
+        r"a body (of (text/plain|application/x-www-form-urlencoded)|without a type)",
+        BAD,
+        "any web page can make a browser send it",
     ),
     Difference(r"an unknown (path|verb)", "ENDPOINT_NOT_FOUND", "said in JSON, which clients can read"),
     Difference(r"a webhook whose events is \[(5|\{'entity': 'EVIL').*", BAD, REPEATED),

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from tests.http.asking import ask
 from tests.mlflow.application import PREFIX, Both, both
 
-from regesta import Access, ConfigurationError, Forbidden, Hooks, PluginError, Registry, hookimpl
+from regesta import Access, ConfigurationError, Forbidden, Hooks, PluginError, Registry, hookimpl, service
 from regesta_mlflow import Plugin, Settings
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -233,6 +234,27 @@ def test_a_setting_that_is_neither_true_nor_false_is_named(value: str) -> None:
     with pytest.raises(ConfigurationError, match="REGESTA_MLFLOW_LOCAL_SOURCES: must be true or false"):
         Settings.load({"REGESTA_MLFLOW_LOCAL_SOURCES": value})
     assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "Yes"}) == Settings(private_webhooks=True)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "GET"])
+async def test_a_body_without_a_type_is_refused(any_registry: Both, method: str) -> None:
+    """Any web page can make a browser send one."""
+    path = {"POST": "create", "PATCH": "update", "DELETE": "delete", "GET": "get"}[method]
+    sent = await any_registry.client.request(method, f"{PREFIX}/registered-models/{path}", content=b'{"name": "a"}')
+    assert (sent.status_code, sent.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "Content-Type must be 'application/json'" in sent.json()["message"]
+
+
+async def test_what_the_service_refuses_is_said_in_this_protocol() -> None:
+    app = service.create_app(service.Settings(store="memory://", plugins=("models", "mlflow")))
+    path = f"{PREFIX}/registered-models/create"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        for answer, status, code in (
+            (await client.post(path, content=b"{}"), 400, "INVALID_PARAMETER_VALUE"),
+            (await client.post(path, json={}, headers={"Host": "evil.example"}), 400, "INVALID_PARAMETER_VALUE"),
+            (await client.post(path, json={}, headers={"Origin": "null"}), 403, "PERMISSION_DENIED"),
+        ):
+            assert (answer.status_code, answer.json()["error_code"]) == (status, code)
 
 
 async def test_a_body_that_stalls_is_given_up(any_registry: Both, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,8 +134,15 @@ async def serve(database: Any, *plugins: Any) -> AsyncIterator[Service]:
     app, registry, observer = built(*plugins) if plugins else _usual(ArtifactSettings.load())
     observer.events.clear()
     await know(database, [bound.resource.document for bound in registry])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    transport, hooks = httpx.ASGITransport(app), {"request": [typed]}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", event_hooks=hooks) as client:
         yield Service(app, client, database, observer, registry)
+
+
+async def typed(request: httpx.Request) -> None:
+    """Bodies need a type; that of files does not matter."""
+    if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+        request.headers.setdefault("Content-Type", "application/octet-stream")
 
 
 async def audited(service: Service) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from tests.models.application import MERGE_PATCH
 from regesta.service import Settings, create_app
 from regesta.store import LocalServer
 
+BYTES = {"Content-Type": "application/octet-stream"}
 WEIGHTS = b"weights " * 400_000
 
 
@@ -26,11 +27,11 @@ async def fill(store: str) -> None:
     app = create_app(Settings(store=store, plugins=("models",)))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost/api/v1") as client,
     ):
         await client.post("/models", json={"name": "resnet"})
         await client.post("/models/resnet/versions", json={"status": "pending"})
-        await client.put("/models/resnet/versions/1/artifacts/weights.bin", content=WEIGHTS)
+        await client.put("/models/resnet/versions/1/artifacts/weights.bin", content=WEIGHTS, headers=BYTES)
         await client.patch("/models/resnet/versions/1", json={"status": "ready"}, headers=MERGE_PATCH)
         await client.put("/models/resnet/aliases/production", json={"version": 1})
 
@@ -39,7 +40,7 @@ async def weights(store: str) -> Any:
     app = create_app(Settings(store=store, plugins=("models",)))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost/api/v1") as client,
     ):
         version = (await client.get("/models/resnet/aliases/production")).json()["number"]
         return (await client.get(f"/models/resnet/versions/{version}/artifacts/weights.bin")).content

@@ -28,6 +28,7 @@ from tests.serving import Running, running
 KILLS = int(os.environ.get("REGESTA_KILLS", times(3)))
 MEGABYTES = int(os.environ.get("REGESTA_LARGE_ARTIFACT", "256"))
 MB = 2**20
+BYTES = {"Content-Type": "application/octet-stream"}
 MOST_GROWTH = 64 * MB
 API = "/api/v1/models/resnet"
 ARTIFACTS = f"{API}/versions/1/artifacts"
@@ -52,7 +53,8 @@ def began(service: Running, size: int, content: bytes) -> socket.socket:
     """An upload of `size` bytes, of which these were sent."""
     parts = urlsplit(service.address)
     connection = socket.create_connection((str(parts.hostname), int(parts.port or 0)))
-    head = f"PUT {ARTIFACTS}/weights.bin HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {size}\r\n\r\n"
+    head = f"PUT {ARTIFACTS}/weights.bin HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {size}\r\n"
+    head += "Content-Type: application/octet-stream\r\n\r\n"
     connection.sendall(head.encode() + content)
     return connection
 
@@ -106,7 +108,7 @@ def test_killed_at_any_moment_it_is_there_or_not(tmp_path: Path, mongod_uri: str
 
             def upload(url: str = f"{service.address}{path}") -> None:
                 with suppress(httpx.TransportError):
-                    httpx.put(url, content=content, timeout=60)
+                    httpx.put(url, content=content, headers=BYTES, timeout=60)
 
             client = threading.Thread(target=upload)
             client.start()
@@ -173,7 +175,7 @@ def exchange(service: Running, name: str, megabytes: int) -> tuple[float, float]
     digest = f"sha-256=:{base64.b64encode(whole.digest()).decode()}:"
     parts = urlsplit(service.address)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
-    headers = {"Content-Length": str(megabytes * MB), "Content-Digest": digest}
+    headers = {**BYTES, "Content-Length": str(megabytes * MB), "Content-Digest": digest}
     start = datetime.now(UTC)
     connection.request("PUT", f"{ARTIFACTS}/{name}", body=pieces(), headers=headers)
     answer = connection.getresponse()

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from regesta.service import Settings
+from regesta.service.hosts import AllowedHosts, Host
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -99,6 +102,18 @@ def test_compose_starts_the_service_once_the_store_takes_writes(compose: dict[st
     assert service["depends_on"] == {"mongo": {"condition": "service_healthy"}}
     assert service["environment"]["REGESTA_STORE"] == "mongodb://mongo:27017/regesta?replicaSet=rs0"
     assert service["environment"]["REGESTA_HOST"] == "0.0.0.0"
+
+
+def test_compose_has_an_environment_that_the_service_takes(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in compose["services"]["regesta"]["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
+    settings = Settings.load()
+    hosts = AllowedHosts.of(settings.host, settings.allowed_hosts)
+    # By another service of the file, by the port that is published, by a probe.
+    assert all(hosts.allow(Host(name)) for name in ("regesta", "localhost", "127.0.0.1", "172.18.0.3"))
+    assert not hosts.allow(Host("evil.example"))
 
 
 def test_compose_restarts_and_publishes_on_this_machine_only(compose: dict[str, Any]) -> None:

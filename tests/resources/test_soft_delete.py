@@ -63,6 +63,14 @@ async def names(client: Client, url: str = "/notes", **params: str) -> list[str]
     return [item["name"] for item in answer.json()["items"]]
 
 
+async def test_a_body_of_a_restore_needs_a_content_type(any_database: Any) -> None:
+    async with served(any_database, Note, key="name", soft_delete=True) as client:
+        assert (await client.post("/notes", json={"name": "a"})).status_code == 201
+        await client.delete("/notes/a")
+        assert (await client.post("/notes/a:restore", content=b"{}")).status_code == 415
+        assert (await client.post("/notes/a:restore")).status_code == 200
+
+
 async def test_a_deleted_document_is_hidden_but_there(any_database: Any) -> None:
     async with served(any_database, notes) as client:
         for name in "ab":

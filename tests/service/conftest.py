@@ -28,7 +28,7 @@ async def client_of(app: FastAPI, peer: str = "127.0.0.1") -> AsyncIterator[http
     """A client of a running application."""
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=(peer, 1234), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
 
 

@@ -17,6 +17,7 @@ import schemathesis
 
 MAX_QUERY = 30_000
 ALIAS = "champion"
+BYTES = {"Content-Type": "application/octet-stream"}
 ARTIFACT, PENDING = "folder/weights.bin", "2"
 JSON_PATCH = "application/json-patch+json"
 NDJSON = "application/x-ndjson"
@@ -195,7 +196,9 @@ def _api(base_url: str) -> httpx.Client:
 
 
 def _upload(api: httpx.Client, model: str, path: str) -> None:
-    api.put(f"/models/{model}/versions/{PENDING}/artifacts/{path}", content=b"weights").raise_for_status()
+    api.put(
+        f"/models/{model}/versions/{PENDING}/artifacts/{path}", content=b"weights", headers=BYTES
+    ).raise_for_status()
 
 
 def _sent(api: httpx.Client, method: str, path: str, body: Any = None) -> Any:

@@ -65,7 +65,7 @@ def test_a_store_that_hangs_makes_it_not_ready_within_a_second(tmp_path: Path) -
 
 async def test_it_is_not_ready_before_start_up_and_after_shutdown(mongod_uri: str) -> None:
     app = service(store=mongod_uri)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as outside:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as outside:
         before = await outside.get("/readyz")
         async with app.router.lifespan_context(app):
             within = await outside.get("/readyz")

@@ -13,7 +13,7 @@ from regesta.http.handwritten import (
     problem_answers,
     text_body,
 )
-from regesta.http.headers import check_path, has_condition, is_wanted, precondition_of
+from regesta.http.headers import check_path, has_condition, has_untyped_body, is_wanted, precondition_of
 from regesta.http.idempotency import refuse_idempotency_key
 from regesta.http.line_answers import LineResult, answer_lines
 from regesta.http.methods import only_validates
@@ -42,6 +42,7 @@ __all__ = [
     "document_answer",
     "document_response",
     "has_condition",
+    "has_untyped_body",
     "is_wanted",
     "json_body",
     "no_parameters",

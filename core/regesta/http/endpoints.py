@@ -25,6 +25,7 @@ from regesta.http.headers import (
     is_wanted,
     media_type_of,
     precondition_of,
+    refuse_untyped_body,
 )
 from regesta.http.history import REVISION, Histories, offers_revisions
 from regesta.http.idempotency import answer_once
@@ -225,6 +226,7 @@ class Endpoints(Generic[T]):
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Delete the document. Where the resource has `:restore`, that brings it back."""
         check_path(request)
+        refuse_untyped_body(request)
         parameters = parse_parameters(request.scope["query_string"], self.delete_parameters)
         condition = self._exchange.condition(request)
         keys = self._exchange.keys(request)
@@ -236,6 +238,7 @@ class Endpoints(Generic[T]):
     async def restore(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Bring the document back that was deleted last under this key."""
         check_path(request)
+        refuse_untyped_body(request)
         dry = only_validates(request)
         condition = self._exchange.condition(request)
         keys = self._exchange.keys(request)

@@ -1,6 +1,7 @@
 """Request headers, read strictly."""
 
 import re
+from collections.abc import Iterable
 from email.message import Message
 from urllib.parse import unquote_to_bytes
 
@@ -106,6 +107,29 @@ def media_type_of(request: Request, *accepted: str) -> str:
             "JSON is UTF-8 (RFC 8259): send no other charset", headers=_accept(request.method, accepted)
         )
     return header.get_content_type()
+
+
+def has_untyped_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether these headers announce a body and do not say what it is."""
+    body = False
+    for name, value in headers:
+        if name == b"content-type" and value.strip():
+            return False
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ")):
+            body = True
+    return body
+
+
+def refuse_untyped_body(request: Request) -> None:
+    """Raise UnsupportedMedia if the request has a body without a Content-Type.
+
+    A web page can make a browser send such a body to any server without asking it first.
+    """
+    if has_untyped_body(request.scope["headers"]):
+        raise UnsupportedMedia(UNTYPED)
+
+
+UNTYPED = "a request with a body needs a Content-Type that says what the body is, such as application/json"
 
 
 def check_path(request: Request, *, slashes_after: str = "") -> None:

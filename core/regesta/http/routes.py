@@ -14,6 +14,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from regesta.errors import MethodNotAllowed, ProblemError
+from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
 
 # FastAPI's keys in the scope of a request that an included router answers.
@@ -43,7 +44,7 @@ class ProblemRoute(routing.APIRoute):
     """A FastAPI route with problems for errors: `APIRouter(route_class=ProblemRoute)`.
 
     Regesta's own errors, FastAPI's validation errors and HTTPException become problem+json; anything else
-    passes to the host's handlers.
+    passes to the host's handlers. A body without a Content-Type is refused with 415.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -52,7 +53,12 @@ class ProblemRoute(routing.APIRoute):
 
     def handler_inside(self, handler: Handler) -> Handler:
         """What runs inside; `handler` is FastAPI's own."""
-        return handler
+
+        async def typed(request: Request) -> Response:
+            refuse_untyped_body(request)
+            return await handler(request)
+
+        return typed
 
 
 class ResourceRoute(ProblemRoute):

@@ -1,6 +1,6 @@
 """`create_app`: every plugin's resources and routers in one FastAPI application."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any
@@ -10,13 +10,16 @@ from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp
 
 from regesta.errors import ConfigurationError, PluginError, ProblemError
 from regesta.hooks import Hooks
 from regesta.http import registry_router
 from regesta.operations import Registry
 from regesta.service import plugins
+from regesta.service.browsers import BrowserMiddleware
 from regesta.service.health import Readiness, health_router
+from regesta.service.hosts import AllowedHosts
 from regesta.service.problems import add_problem_handlers, routes_of
 from regesta.service.proxies import Proxies
 from regesta.service.requests import RequestMiddleware
@@ -61,9 +64,18 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
     )
     app.state.settings = settings
     app.state.registry = registry
-    app.add_middleware(RequestMiddleware, proxies=Proxies(settings.trusted_proxies))
     add_problem_handlers(app)
-    _mount(app, hooks, registry, readiness)
+    mounted = plugins.applications(hooks, registry, API)
+    _mount(app, hooks, registry, readiness, mounted)
+    proxies = Proxies(settings.trusted_proxies)
+    app.add_middleware(
+        BrowserMiddleware,
+        hosts=AllowedHosts.of(settings.host, settings.allowed_hosts),
+        proxies=proxies,
+        errors={path: answer for path, one in mounted.items() if (answer := getattr(one, "answer_error", None))},
+    )
+    # Added last, it is the outermost: what is refused has an id and a line in the log too.
+    app.add_middleware(RequestMiddleware, proxies=proxies)
     return app
 
 
@@ -125,11 +137,13 @@ def _with_whole_bounds(node: Any) -> Any:
     return found
 
 
-def _mount(app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness) -> None:
+def _mount(
+    app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness, mounted: Mapping[str, ASGIApp]
+) -> None:
     app.add_api_route("/", _to_documentation, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(health_router(readiness))
     # They share no path with what follows, and are found sooner so.
-    for path, application in plugins.applications(hooks, registry, API).items():
+    for path, application in mounted.items():
         app.mount(path, application)
     # What a plugin writes out wins over what is generated: `/models/{model}` would take `/models/search` for a key.
     for router in plugins.routers(hooks, registry):

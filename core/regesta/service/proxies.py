@@ -6,11 +6,13 @@ from ipaddress import ip_address
 
 from regesta.service.settings import Network
 
+PEER = "regesta_peer"  # in the scope of a request: the address that it came from, be it a proxy's
+
 _REMEMBERED = 1024  # addresses of proxies; there are few, each is asked about at every request
 
 
 class Proxies:
-    """The proxies whose `X-Forwarded-For` is believed; everybody can send one."""
+    """The proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; everybody can send them."""
 
     def __init__(self, trusted: Collection[Network]) -> None:
         self._networks = tuple(trusted)
@@ -31,6 +33,10 @@ class Proxies:
                 break
             client = address
         return client
+
+    def trust(self, peer: str) -> bool:
+        """Whether this address is a trusted proxy's."""
+        return bool(self._networks) and self._trusts(peer)
 
     def __bool__(self) -> bool:
         return bool(self._networks)

@@ -13,7 +13,7 @@ from regesta.errors import ProblemError
 from regesta.http import problem_response
 from regesta.http.callers import STATE, request_id_from
 from regesta.service.logs import current_request
-from regesta.service.proxies import Proxies
+from regesta.service.proxies import PEER, Proxies
 from regesta.workspaces import HEADER, PATTERN
 
 logger = logging.getLogger("regesta.request")
@@ -75,6 +75,7 @@ class RequestMiddleware:
         exchange.request_id = scope[STATE] = request_id_from(sent)
         current_request.set(exchange.request_id)
         client = scope.get("client")
+        scope[PEER] = client[0] if client else ""
         if forwarded and client and self._proxies:
             address = self._proxies.client_of(client[0], ",".join(forwarded))
             if address != client[0]:

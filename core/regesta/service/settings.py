@@ -5,15 +5,17 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from regesta.errors import ConfigurationError
+from regesta.service.hosts import allowed_host
 from regesta.suggestions import nearest
 
 PREFIX = "REGESTA_"
 
 Network = IPv4Network | IPv6Network
+AllowedHost = Annotated[str, AfterValidator(allowed_host)]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -43,8 +45,18 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field(default="info", description="What is less important is not logged.")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        default=(), description="Networks whose X-Forwarded-For is believed; others' is ignored."
+        default=(), description="Networks whose X-Forwarded-For and X-Forwarded-Host are believed; others' are ignored."
     )
+    allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
+        default=(),
+        description="Names and addresses that a Host header may have, beside loopback ones and the one listened on: "
+        "names, addresses, *.domain, or * for any.",
+    )
+    head_timeout: float = Field(
+        default=15, gt=0, description="Seconds in which a request line with its headers must have come."
+    )
+    keep_alive: int = Field(default=75, ge=1, description="Seconds that an idle connection is kept open.")
+    max_connections: int = Field(default=4096, ge=1, description="Connections at once; more are refused with 503.")
     shutdown_grace: int = Field(
         default=15, ge=1, description="Seconds that running requests get to finish once the service is told to stop."
     )
@@ -65,7 +77,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("plugins", "trusted_proxies", mode="before")
+    @field_validator("plugins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Commas as well as the JSON that pydantic-settings would ask for."""
