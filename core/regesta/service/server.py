@@ -6,12 +6,16 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from enum import Enum, auto
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from regesta.errors import ConfigurationError
-from regesta.service.heads import HttpWithLimit
+from regesta.service.files import allow_connections
+from regesta.service.heads import BoundedHttp, Bounds
 from regesta.service.memory import keep_what_is_there
 from regesta.service.settings import Settings
 from regesta.watch import end_watches
@@ -34,6 +38,7 @@ def run_server(app: FastAPI, settings: Settings, announce: Announce) -> None:
     listen or the lifespan does not start.
     """
     listener = _bind(settings.host, settings.port)
+    allow_connections(settings.max_connections)
     with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(app, settings, listener, announce))
 
@@ -81,10 +86,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    protocol: Any = partial(BoundedHttp, bounds=Bounds(settings.head_timeout, settings.max_connections))
     return uvicorn.Config(
         app,
-        http=HttpWithLimit,
+        http=protocol,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -92,6 +98,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         ws="none",
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=settings.shutdown_grace,
     )
 
