@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import uvicorn
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regesta import Immutable, Resource, hookimpl
 from regesta.service import Settings, create_app
-from regesta.service.heads import HttpWithLimit
+from regesta.service.heads import BoundedHttp, Bounds
 from regesta.service.memory import keep_what_is_there
 from regesta.service.plugins import load_hooks
 from regesta.workspaces import Workspaced, workspace_scope
@@ -105,8 +106,9 @@ async def main(port: int) -> None:
     hooks.add(FreePlugin(), name="free")
     settings = Settings.load(store=os.environ["BENCHMARK_URI"], database=os.environ["BENCHMARK_DATABASE"])
     app = create_app(settings, hooks=hooks)
+    http: Any = partial(BoundedHttp, bounds=Bounds(settings.head_timeout, settings.max_connections))
     config = uvicorn.Config(
-        measuring(app), port=port, http=HttpWithLimit, lifespan="off", access_log=False, log_level="warning", ws="none"
+        measuring(app), port=port, http=http, lifespan="off", access_log=False, log_level="warning", ws="none"
     )
     async with app.router.lifespan_context(app):
         keep_what_is_there()
