@@ -1,6 +1,6 @@
 """A document with one field of each kind, and the rules of a resource that lists them all."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
@@ -67,6 +67,7 @@ class Book(Document):
     weight: int | float = 1
     added_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     published: date = date(2026, 1, 1)
+    lasts: timedelta | None = None
     code: UUID | None = None
     cover: PydanticObjectId | None = None
     home: AnyUrl | None = None
@@ -107,7 +108,7 @@ class Book(Document):
 LISTED = [
     *("id", "isbn", "title", "year", "copies", "rating", "price"),
     *("sold", "colour", "level", "binding", "weight", "added_at", "published"),
-    *("code", "cover", "home", "host", "tags", "labels.family", "publisher.name"),
+    *("lasts", "code", "cover", "home", "host", "tags", "labels.family", "publisher.name"),
     *("publisher.city", "chapters.heading", "chapters.pages", "author", "editors", "shownAs"),
 ]
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
 from pymongo.errors import OperationFailure
 
 from regesta.change import Caller
@@ -82,8 +83,21 @@ def _most_frequent(limit: int) -> list[dict[str, Any]]:
 
 def _shown(field: QueryField, value: Any) -> Any:
     """The value as items show it; what JSON does with the types of BSON is the same for both."""
-    is_day = field.kind is not None and field.kind.schema.get("format") == "date"
-    return value.date() if is_day and isinstance(value, datetime) else value
+    form = field.kind.schema.get("format") if field.kind else None
+    if form == "date" and isinstance(value, datetime):
+        return value.date()
+    return (
+        _DURATIONS.dump_python(timedelta(seconds=value), mode="json")
+        if form == "duration" and _is_duration(value)
+        else value
+    )
+
+
+_DURATIONS = TypeAdapter(timedelta)
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, float | int) and abs(value) < timedelta.max.total_seconds()
 
 
 def _check_memory(fields: Sequence[QueryField]) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -24,6 +24,7 @@ from .values import (
     BOOLEAN,
     DAY,
     DECIMAL_NUMBER,
+    DURATION,
     INTEGER,
     INTEGER_OR_NUMBER,
     MOMENT,
@@ -59,6 +60,7 @@ KINDS: tuple[tuple[type, Kind], ...] = (
     (datetime, MOMENT),
     (date, DAY),
     (Decimal, DECIMAL_NUMBER),
+    (timedelta, DURATION),
     (UUID, UNIQUE_ID),
     (ObjectId, OBJECT_ID),
 )

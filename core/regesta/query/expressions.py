@@ -27,6 +27,7 @@ MAX_SHOWN = 64
 
 FORMAT = "aip-160"
 ANYTHING = "*"
+NULL = "null"
 
 _COMPARATORS = {
     "=": Operator.EQ,
@@ -62,7 +63,8 @@ def filter_parameter(fields: Iterable[QueryField], refusal: str = "") -> Paramet
     schema = {"type": "string", "format": FORMAT, "minLength": 1, "maxLength": MAX_BYTES}
     said = (
         "Only where this expression holds (AIP-160): comparisons by = != < <= > >=, `:` for an element of a list or a "
-        "part of a text, `field:*` for what is present, `*` at the ends of a text for anything, AND, OR, NOT, "
+        "part of a text, `field:*` for what is present, `field = null` for what is not, `*` at the ends of a text for "
+        "anything, AND, OR, NOT, "
         f"parentheses. Of {names}."
     )
     return Parameter(read, schema, said)
@@ -130,6 +132,8 @@ class _Compiler:
         if comparator == ":":
             return self._has(field, value)
         operator = _COMPARATORS[comparator]
+        if _is_null(value):
+            return self._null(field, operator)
         if field.many:
             raise ValueError(f"{field.wire} is a list: write {field.wire}:value for one of its elements")
         if operator not in field.kind.operators:
@@ -138,6 +142,14 @@ class _Compiler:
             return self._like(field, operator, _pattern_of(value))
         word, operand = comparison(operator)(_value_of(field, value))
         return {field.stored: {word: operand}}
+
+    def _null(self, field: QueryField, operator: Operator) -> dict[str, Any]:
+        """What is null or not there, as MongoDB has it."""
+        if operator not in (Operator.EQ, Operator.NE):
+            raise _WrongValue(f"null can be compared by = and !=; put it into quotes where the text {NULL} is meant")
+        if field.across:
+            raise ValueError(f"{field.wire} lies in a list: null would say something of one element only")
+        return {field.stored: {f"${operator}": None}}
 
     def _has(self, field: QueryField, value: Token) -> dict[str, Any]:
         if value == ANYTHING and value.type == "BARE":
@@ -156,6 +168,10 @@ class _Compiler:
         start, end = ("" if parts.open_start else "^"), ("" if parts.open_end else r"(?!\n)$")
         like = {field.stored: {"$regex": f"{start}{escaped(text)}{end}"}}
         return like if operator is Operator.EQ else {"$nor": [like]}
+
+
+def _is_null(token: Token) -> bool:
+    return token.type == "BARE" and token == NULL
 
 
 class _WrongValue(ValueError):

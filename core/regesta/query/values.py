@@ -1,6 +1,7 @@
 """What one value of a field looks like in a query string, and how it is stored.
 
-Texts are read strictly: one spelling for each kind, ASCII only, no lax forms (`+5`, `1_0`, ` 5`, `on`).
+What a body takes as a text (a date, a Decimal, a UUID, a duration), a filter takes as well. Numbers and flags, which
+are no texts in JSON, are read strictly: ASCII only, no lax forms (`+5`, `1_0`, ` 5`, `on`).
 """
 
 import re
@@ -15,6 +16,7 @@ from uuid import UUID
 
 from beanie.odm.utils.encoder import Encoder
 from bson import Decimal128, ObjectId
+from pydantic import TypeAdapter, ValidationError
 
 from regesta.int64 import INT64_MAX, INT64_MIN, is_int64
 
@@ -95,13 +97,18 @@ def _read_integer_or_number(text: str) -> int | float:
     return _read_number(text)
 
 
-# Decimal128 holds 34 digits; within them every value is exact.
-DECIMAL = r"-?(?:[0-9]{1,34}|(?=[0-9.]{3,35}$)[0-9]+\.[0-9]+)"
+# What a body takes, and what one that somebody else has stored may be shown as. Decimal128 holds 34 digits; within them
+# every value is exact.
+DECIMAL = (
+    r"[+-]?(?:[0-9]{1,34}|(?=[0-9.]{2,35}(?![0-9.]))(?:[0-9]+\.[0-9]*|\.[0-9]+))"
+    r"(?:[eE][+-]?(?:[0-5]?[0-9]{1,3}|6000))?|-?Infinity|NaN"
+)
 
 
 def _read_decimal(text: str) -> Decimal:
     if not re.fullmatch(DECIMAL, text):
-        raise ValueError("must be a decimal number of at most 34 digits, without exponent")
+        hint = "; write '+' as %2B" if " " in text else ""
+        raise ValueError(f"must be a decimal number of at most 34 digits, such as -1.50 or 1E+3{hint}")
     return Decimal(text)
 
 
@@ -112,9 +119,17 @@ def _read_text(text: str) -> str:
 
 
 def _read_uuid(text: str) -> UUID:
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
-        raise ValueError("must be a UUID")
-    return UUID(text)
+    try:
+        return _UUIDS.validate_strings(text, strict=True)
+    except ValidationError:
+        raise ValueError("must be a UUID") from None
+
+
+def _read_duration(text: str) -> timedelta:
+    try:
+        return _DURATIONS.validate_strings(text, strict=True)
+    except ValidationError:
+        raise ValueError("must be a duration such as PT1H30M (ISO 8601)") from None
 
 
 def _read_object_id(text: str) -> ObjectId:
@@ -134,13 +149,17 @@ DATE_TIME = re.compile(
     r":(?P<second>[0-5][0-9]|60)(?:\.(?P<fraction>[0-9]+))?"
     r"(?:[Zz]|(?P<zone>[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]))?"
 )
+_MOMENTS, _UUIDS, _DURATIONS = TypeAdapter(datetime), TypeAdapter(UUID), TypeAdapter(timedelta)
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def _read_date_time(text: str) -> datetime:
-    """RFC 3339, in UTC; without a zone it is taken as UTC. MongoDB keeps milliseconds."""
-    match = DATE_TIME.fullmatch(text)
+    """Return a moment of RFC 3339, or of another form that bodies take, in UTC and in milliseconds, as MongoDB has it.
+
+    Without a zone it is in UTC.
+    """
+    match = DATE_TIME.fullmatch(text) or DATE_TIME.fullmatch(_as_rfc3339(text))
     if match is None:
         hint = "; write the '+' of a zone as %2B" if re.search(r" [0-9]{2}:[0-9]{2}\Z", text) else ""
         raise ValueError(f"must be a date and time such as 2026-07-31T12:00:00Z{hint}")
@@ -155,6 +174,15 @@ def _read_date_time(text: str) -> datetime:
         return EARLIEST if local.year == 1 else LATEST
 
 
+def _as_rfc3339(text: str) -> str:
+    """The same moment in the one form of RFC 3339, where bodies take this form; else the text."""
+    try:
+        # Not what looks like a number, which would be seconds since 1970.
+        return _MOMENTS.validate_strings(text, strict=True).isoformat() if text[4:5] == "-" else text
+    except ValidationError:
+        return text
+
+
 def _stored_date_time(value: datetime) -> datetime:
     # As the driver returns it, and as mongomock compares it.
     return value.replace(tzinfo=None) if value.tzinfo is UTC else value
@@ -167,8 +195,9 @@ BOOLEAN = Kind(read_flag, {"type": "boolean"}, SAME)
 INTEGER = Kind(_read_integer, {"type": "integer", "format": "int64", "minimum": INT64_MIN, "maximum": INT64_MAX})
 NUMBER = Kind(_read_number, {"type": "number", "format": "double"})
 INTEGER_OR_NUMBER = Kind(_read_integer_or_number, {"type": "number"})
-DECIMAL_NUMBER = Kind(_read_decimal, {"type": "string", "pattern": f"^{DECIMAL}$"})
+DECIMAL_NUMBER = Kind(_read_decimal, {"type": "string", "pattern": f"^(?:{DECIMAL})$"})
 TEXT = Kind(_read_text, TEXT_SCHEMA, TEXTUAL)
+DURATION = Kind(_read_duration, {"type": "string", "format": "duration"})
 UNIQUE_ID = Kind(_read_uuid, {"type": "string", "format": "uuid"})
 OBJECT_ID = Kind(_read_object_id, {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})
 DAY = Kind(_read_date, {"type": "string", "format": "date"})
