@@ -7,7 +7,7 @@ import gc
 import sys
 
 # The import names of the extra `service`; the bare install is the router factory and has none of them.
-SERVICE_MODULES = frozenset({"pydantic_settings", "structlog", "typer", "uvicorn"})
+SERVICE_MODULES = frozenset({"httpcore", "idna", "pydantic_settings", "structlog", "typer", "uvicorn"})
 
 
 def main() -> None:

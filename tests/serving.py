@@ -36,7 +36,7 @@ def kept_service(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
     """
     database = f"docs_{free_port()}"
     folder = tmp_path_factory.mktemp("service")
-    with running(folder, mongod_uri, database, REGESTA_MLFLOW_PRIVATE_WEBHOOKS="true") as service:
+    with running(folder, mongod_uri, database, REGESTA_WEBHOOK_TARGETS="127.0.0.0/8,::1") as service:
         yield service.address, database
 
 

@@ -9,6 +9,7 @@ import orjson
 from regesta import Change
 from regesta.store import collection_of
 from regesta.workspaces import DEFAULT
+from regesta_mlflow.delivery import authority_of
 from regesta_mlflow.events import events_of
 from regesta_mlflow.webhooks import Delivery, Event, Listeners
 from regesta_models import Registered
@@ -43,6 +44,7 @@ class Outbox:
 def _delivery(hook: dict[str, Any], event: Event) -> dict[str, Any]:
     return {
         "workspace": hook["workspace"],
+        "host": authority_of(hook["url"]),
         "webhook": hook["_id"],
         "event": event.name,
         "body": body_of(event, hook["workspace"]),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -10,8 +11,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regesta import AuditEvent, Change, ConfigurationError, Registry, Resource, hookimpl
+from regesta.store import collection_of
 from regesta_mlflow.application import Application
-from regesta_mlflow.dispatcher import Dispatcher
+from regesta_mlflow.delivery import SECONDS, Dispatcher, Targets
 from regesta_mlflow.errors import JSON, Code, Refusal, answer_of
 from regesta_mlflow.models import ModelCalls
 from regesta_mlflow.outbox import Outbox
@@ -21,11 +23,14 @@ from regesta_mlflow.searches import Searches
 from regesta_mlflow.settings import Settings
 from regesta_mlflow.versions import VersionCalls
 from regesta_mlflow.webhook_calls import WebhookCalls
-from regesta_mlflow.webhooks import Listeners, deliveries, webhooks
+from regesta_mlflow.webhook_sender import WebhookSender
+from regesta_mlflow.webhooks import Delivery, Listeners, deliveries, webhooks
 from regesta_models import Registered
 
 # The second is what MLflow's own web pages ask.
 PREFIXES = ("/api", "/ajax-api")
+# When others may try a delivery that a process has taken.
+LEASE = timedelta(seconds=3 * SECONDS)
 SERVER_INFO = {"store_type": "regesta", "workspaces_enabled": True}
 
 
@@ -38,6 +43,8 @@ class Plugin:
         self._settings = Settings.load(os.environ) if settings is None else settings
         self._listeners = Listeners()
         self._outbox = Outbox(self._listeners)
+        self._targets = Targets(self._settings.webhook_targets)
+        self._sender = WebhookSender(self._targets)
         self._dispatcher: Dispatcher | None = None
 
     @hookimpl
@@ -50,7 +57,8 @@ class Plugin:
         """`/api/2.0/mlflow` and what belongs to it."""
         if "models" not in {bound.resource.name for bound in registry}:
             raise ConfigurationError("load the plugin 'models' too: this one speaks about what it keeps")
-        spoken = application(registry, self._settings)
+        hooks = WebhookCalls(registry, self._targets, self._sender)
+        spoken = application(registry, self._settings, hooks)
         found: dict[str, ASGIApp] = {}
         for prefix in PREFIXES:
             found[f"{prefix}/2.0/mlflow"] = spoken
@@ -78,7 +86,7 @@ class Plugin:
     @hookimpl
     async def startup(self) -> None:
         """Begin to send."""
-        self._dispatcher = Dispatcher(private=self._settings.private_webhooks)
+        self._dispatcher = Dispatcher(lambda: collection_of(Delivery), self._sender.deliver, LEASE)
         self._dispatcher.start()
 
     @hookimpl
@@ -88,13 +96,12 @@ class Plugin:
             await self._dispatcher.stop()
 
 
-def application(registry: Registry, settings: Settings) -> Application:
+def application(registry: Registry, settings: Settings, hooks: WebhookCalls) -> Application:
     """The protocol on the models of a registry."""
     reads = Reads(registry)
     searches = Searches(reads)
     models = ModelCalls(registry, reads, searches)
     versions = VersionCalls(registry, reads, searches, local_sources=settings.local_sources)
-    hooks = WebhookCalls(registry, private=settings.private_webhooks)
     return Application(registry, {**models.routes(), **versions.routes(), **hooks.routes()})
 
 

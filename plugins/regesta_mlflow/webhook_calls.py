@@ -3,7 +3,6 @@
 import re
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -13,17 +12,18 @@ from regesta import NotFound, Registry, Stored
 from regesta.errors import Malformed
 from regesta.operations import bounded
 from regesta.query import and_filters, keyset_filter
-from regesta_mlflow.addresses import Forbidden, in_thread, parsed, resolved
 from regesta_mlflow.calls import Call, Route, now
-from regesta_mlflow.dispatcher import send
+from regesta_mlflow.delivery import Busy, Forbidden, Shares, Targets, UnusableScheme, UnusableUrl
 from regesta_mlflow.errors import Code, Refusal, missing
 from regesta_mlflow.events import examples
 from regesta_mlflow.outbox import body_of
 from regesta_mlflow.sent import Sent
+from regesta_mlflow.webhook_sender import WebhookSender
 from regesta_mlflow.webhooks import ACTIONS, Webhook, WebhookStatus
 from regesta_mlflow.wire import milliseconds
 
 MOST, UNLESS_SAID = 1000, 100
+TESTS = 32  # at once; see Shares
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 
 
@@ -37,9 +37,10 @@ class _All:
 class WebhookCalls:
     """Webhooks of a workspace."""
 
-    def __init__(self, registry: Registry, *, private: bool) -> None:
+    def __init__(self, registry: Registry, targets: Targets, sender: WebhookSender) -> None:
         self._hooks = registry["mlflow-webhooks"]
-        self._private = private
+        self._targets, self._sender = targets, sender
+        self._tests = Shares(TESTS)
 
     def routes(self) -> dict[tuple[str, str], Route]:
         """By verb and path."""
@@ -63,7 +64,7 @@ class WebhookCalls:
             raise Refusal("Webhook events must not be empty")
         values = {
             "name": _name(name),
-            "url": await self._url(url),
+            "url": await self._url(url, call),
             "events": _events(events),
             "description": sent.text("description"),
             "secret": sent.text("secret") or None,
@@ -103,7 +104,7 @@ class WebhookCalls:
         if sent.has("name"):
             changes["name"] = _name(sent.text("name"))
         if sent.has("url"):
-            changes["url"] = await self._url(sent.text("url"))
+            changes["url"] = await self._url(sent.text("url"), call)
         if events := sent.objects("events"):
             changes["events"] = _events(events)
         for field in ("description", "secret"):
@@ -136,12 +137,21 @@ class WebhookCalls:
         hook = await self._raw(call)
         names = _events([asked]) if (asked := call.sent.one_object("event")) else hook["events"]
         event = next(example for example in examples() if example.name == names[0])
-        answer = await send(hook, body_of(event, hook["workspace"]), str(uuid.uuid4()), private=self._private)
+        workspace = hook["workspace"]
+        if not self._tests.allows(workspace):
+            raise Refusal("Too many tests of webhooks are running: try again", Code.REQUEST_LIMIT_EXCEEDED, "5")
+        self._tests.take(workspace)
+        try:
+            answer = await self._sender.send(hook, body_of(event, workspace), str(uuid.uuid4()))
+        finally:
+            self._tests.leave(workspace)
         result: dict[str, Any] = {"success": answer.success}
         if answer.error:
             result["error_message"] = answer.error
         else:
-            result |= {"response_status": answer.status, "response_body": answer.text}
+            result["response_status"] = answer.status
+        if answer.text is not None:
+            result["response_body"] = answer.text
         return {"result": result}
 
     async def _raw(self, call: Call) -> dict[str, Any]:
@@ -154,15 +164,19 @@ class WebhookCalls:
             raise _unknown(call.key)
         return found
 
-    async def _url(self, url: str) -> str:
-        """A URL that may be registered; it is judged again whenever something is sent."""
-        parts = parsed(url, private=self._private)
+    async def _url(self, url: str, call: Call) -> str:
+        """A URL that may be registered; its address is checked again whenever something is sent."""
+        if not url.strip():
+            raise Refusal(f"Webhook URL cannot be empty or just whitespace: {url[:100]!r}")
         try:
-            await in_thread(partial(resolved, parts, private=self._private))
-        except Forbidden as error:
+            target = self._targets.target(url)
+            await self._targets.addresses(target, call.caller.scope["workspace"])
+        except UnusableScheme as error:
+            raise Refusal(f"Invalid webhook URL scheme: {error}") from None
+        except (UnusableUrl, Forbidden) as error:
             raise Refusal(f"Invalid webhook URL: {error}") from None
-        except OSError:
-            pass  # nobody knows the name now; that may change
+        except (Busy, OSError, TimeoutError):
+            pass  # nothing knows the name now; that may change
         return url
 
 

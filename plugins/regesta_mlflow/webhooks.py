@@ -14,6 +14,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from regesta import Resource, Secret
 from regesta.store import collection_of
 from regesta.workspaces import DEFAULT, Workspaced, workspace_scope
+from regesta_mlflow.delivery import BY_LANE
 
 WEEK = 7 * 24 * 3600  # seconds that deliveries are remembered
 FRESH = 1.0  # seconds after which the webhooks are read again: another process may have changed them
@@ -64,11 +65,12 @@ class Webhook(Workspaced):
 class Delivery(Document):
     """What is to be sent to one webhook. Written with the change that it tells of, sent afterwards.
 
-    Whoever sends it sets `due_at` to when others may try, so one that was on its way when its process ended is sent
-    again. `about` tells deliveries apart that a later change of the same request takes back.
+    See `delivery.queue` for what sends it. `about` tells deliveries apart that a later change of the same request takes
+    back.
     """
 
     workspace: str = DEFAULT
+    host: str = ""
     webhook: Any
     event: str
     body: str
@@ -83,7 +85,7 @@ class Delivery(Document):
 
         name = "mlflow_deliveries"
         indexes = [
-            IndexModel([("due_at", ASCENDING)], partialFilterExpression={"outcome": ""}),
+            BY_LANE,
             IndexModel([("about", ASCENDING)], partialFilterExpression={"about": {"$gt": ""}}),
             IndexModel([("finished_at", ASCENDING)], expireAfterSeconds=WEEK),
         ]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import httpx
@@ -233,7 +234,20 @@ def test_without_models_there_is_nothing_to_speak_about() -> None:
 def test_a_setting_that_is_neither_true_nor_false_is_named(value: str) -> None:
     with pytest.raises(ConfigurationError, match="REGESTA_MLFLOW_LOCAL_SOURCES: must be true or false"):
         Settings.load({"REGESTA_MLFLOW_LOCAL_SOURCES": value})
-    assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "Yes"}) == Settings(private_webhooks=True)
+
+
+def test_networks_that_webhooks_may_lead_to_are_listed() -> None:
+    networks = (IPv4Network("10.0.0.0/8"), IPv6Network("::1/128"))
+    assert Settings.load({"REGESTA_WEBHOOK_TARGETS": "10.0.0.0/8, ::1"}) == Settings(webhook_targets=networks)
+    for value in ("10.0.0.1/8", "localhost", "true"):
+        with pytest.raises(ConfigurationError, match="REGESTA_WEBHOOK_TARGETS: must be networks"):
+            Settings.load({"REGESTA_WEBHOOK_TARGETS": value})
+
+
+def test_the_setting_that_the_list_of_networks_replaces_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"PRIVATE_WEBHOOKS is no more: list .* in REGESTA_WEBHOOK_TARGETS"):
+        Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "yes"})
+    assert Settings.load({"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "false"}) == Settings()
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "GET"])

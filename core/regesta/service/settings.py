@@ -16,6 +16,7 @@ PREFIX = "REGESTA_"
 
 Network = IPv4Network | IPv6Network
 AllowedHost = Annotated[str, AfterValidator(allowed_host)]
+READ_ELSEWHERE = ("mongod", "webhook_targets")  # by the local store, by what sends webhooks
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -93,7 +94,7 @@ def unknown_variables(environment: Iterable[str], plugins: Iterable[str]) -> dic
 
     What begins with `REGESTA_` and the name of one of the installed `plugins` is theirs.
     """
-    settings = [name.upper() for name in (*Settings.model_fields, "mongod")]  # the latter the local store reads
+    settings = [name.upper() for name in (*Settings.model_fields, *READ_ELSEWHERE)]
     theirs = tuple(f"{name.upper().replace('-', '_')}_" for name in plugins)
     found = {}
     for variable in sorted(environment):
