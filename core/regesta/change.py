@@ -116,6 +116,10 @@ class HistoryRequest:
     revision: str | None = None
 
 
+class PartOfHistory(list[AuditEvent]):
+    """What `read_history` answers if the events are too large to be read at once: the newest, with older ones left."""
+
+
 @dataclass(slots=True)
 class Change(Generic[T]):
     """A write that is about to happen.

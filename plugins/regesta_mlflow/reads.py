@@ -7,10 +7,13 @@ from typing import Any
 from regesta import Caller, Operations, Registry
 from regesta.int64 import is_int64
 from regesta.operations import bounded
-from regesta.store import Atomicity, atomicity_of
+from regesta.store import Atomicity, atomicity_of, read_rows
 from regesta_mlflow.errors import Code, Refusal, unknown_alias, unknown_model, unknown_version
 from regesta_mlflow.wire import MODEL_FIELDS, VERSION_FIELDS, model_wire
 from regesta_models import COUNTER, Model, Version
+
+# Versions that are shown with one page of models.
+MOST_BELOW = 20_000
 
 Raw = dict[str, Any]
 Filter = dict[str, Any]
@@ -62,7 +65,10 @@ class Reads:
         raise unknown_alias(alias)
 
     async def shown(self, caller: Caller, models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Models with their latest versions and aliases: one query for all of them. Raises Unavailable."""
+        """Models with their latest versions and aliases: one query for all of them. Raises Unavailable.
+
+        If the versions are too large together, the first of the models, one at least.
+        """
         having = [raw["_id"] for raw in models if raw.get(COUNTER)]
         if not having:
             return [model_wire(raw, (), ()) for raw in models]
@@ -70,7 +76,10 @@ class Reads:
         either = [{**below_them, "leads": True}, {**below_them, "aliases": {"$gt": ""}}]
         async with bounded(self.versions.resource.timeout):
             collection = await self.collection(self.versions)
-            found = await collection.find({"$or": either}, VERSION_FIELDS).to_list(None)
+            rows = await read_rows(collection, {"$or": either}, count=MOST_BELOW, projection=VERSION_FIELDS)
+        if rows.more and len(models) > 1:
+            return await self.shown(caller, models[: len(models) // 2])
+        found = rows.documents
         below: defaultdict[Any, list[Raw]] = defaultdict(list)
         for one in found:
             below[one["model_id"]].append(one)

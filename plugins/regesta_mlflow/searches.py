@@ -11,6 +11,7 @@ from regesta import Caller, Operations
 from regesta.errors import Malformed
 from regesta.operations import bounded
 from regesta.query import and_filters, keyset_filter, position
+from regesta.store import read_rows
 from regesta_mlflow.errors import Refusal
 from regesta_mlflow.filters import MODELS, VERSIONS, Comparison, Searched, comparisons
 from regesta_mlflow.orders import Ordered
@@ -83,7 +84,10 @@ class Searches:
         size = _page_size(sent, MODELS_UNLESS_SAID, MOST_MODELS)
         asked = Asked(MODELS, sent.text("filter"), MODEL_ORDER.sort(sent.texts("order_by")))
         raws, token = await self._page(self._reads.models, caller, asked, sent.text("page_token"), size)
-        return _answer("registered_models", await self._reads.shown(caller, raws), token)
+        shown = await self._reads.shown(caller, raws)
+        if len(shown) < len(raws):  # their versions are large
+            token = await self._token_after(self._reads.models, caller, asked, raws[len(shown) - 1])
+        return _answer("registered_models", shown, token)
 
     async def versions(self, caller: Caller, sent: Sent) -> dict[str, Any]:
         """A page of versions. Raises Refusal, Unavailable."""
@@ -109,13 +113,14 @@ class Searches:
                     raise Refusal("Invalid page token, could not base64-decode, or it is of another search") from None
                 wanted = and_filters(wanted, keyset_filter(asked.sort, values))
             collection = await self._reads.collection(operations)
-            found = collection.find(wanted, fields).sort(asked.sort).limit(size + 1).batch_size(size + 2)
-            raws = await found.to_list(None)
-            if len(raws) <= size:
-                return raws, ""
-            raws.pop()
-            tokens = await operations.page_tokens()
-            return raws, tokens.issue(asked, caller.scope, position(raws[-1], asked.sort))
+            rows = await read_rows(collection, wanted, count=size, projection=fields, sort=asked.sort)
+            if not rows.more:
+                return rows.documents, ""
+            return rows.documents, await self._token_after(operations, caller, asked, rows.documents[-1])
+
+    async def _token_after(self, operations: Operations[Any], caller: Caller, asked: Asked, raw: Raw) -> str:
+        tokens = await operations.page_tokens()
+        return tokens.issue(asked, caller.scope, position(raw, asked.sort))
 
 
 def filter_of(found: Sequence[Comparison], name: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.requests import Request
 
+from regesta.errors import TooLarge
 from regesta.http import has_untyped_body, whole_pieces
+from regesta.schemas import check_value_count
 from regesta_mlflow.errors import JSON, Refusal, missing, wrong
 
 LARGEST_BODY = 8 * 1024 * 1024  # bytes
@@ -141,11 +143,15 @@ async def _body(request: Request) -> bytes:
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """The object in a body; what is none has no fields. Old clients send it as a JSON text."""
+    """The object in a body; what is none has no fields. Old clients send it as a JSON text. Raises Refusal."""
     try:
+        check_value_count(body)
         value = orjson.loads(body)
         if isinstance(value, str):
+            check_value_count(value.encode("utf-8", "surrogatepass"))
             value = orjson.loads(value)
+    except TooLarge as error:
+        raise Refusal(f"Bad Request. {error.detail}") from None
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -17,9 +17,10 @@ from regesta import Caller, Change, Conflict, Invalid, Issue, NotFound, ProblemR
 from regesta.errors import Malformed, Unavailable
 from regesta.http import problem_answers
 from regesta.operations import bounded
+from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters, size_parameter
 from regesta.schemas import dumps
-from regesta.store import Atomicity, aggregated, atomicity_of, collection_of
+from regesta.store import Atomicity, Rows, aggregated_rows, atomicity_of, collection_of
 from regesta_models.artifact_routes import ModelKey, VersionKey
 from regesta_models.documents import Registered, Version
 
@@ -100,9 +101,10 @@ class _Graph:
             self.nodes.setdefault(one["id"], one)
             self.edges[identity, one["id"]] = {"from": identity, "to": one["id"], "kind": "trained_on"}
 
-    def connect(self, asked: int, *, up: bool, complete: bool) -> None:
+    async def connect(self, asked: int, pace: Pace, *, up: bool, complete: bool) -> None:
         """The edges between versions. A parent that was looked for and not found is told as one that is not there."""
         for raw in self.raws:
+            await pace.rest()
             identity = _named(raw["reference"])
             distance = self.nodes[identity]["distance"]
             for parent in raw["lineage"]["parents"]:
@@ -138,16 +140,17 @@ class Lineages:
             root = await versions.find(caller, (model, number))
             if root is None:
                 raise NotFound(f"there is no version {number!r}")
-            graph, truncated = _Graph(), False
+            graph, truncated, pace = _Graph(), False, Pace()
             graph.add(root, 0)
             for way in (Direction.UP, Direction.DOWN):
                 if direction in (way, Direction.BOTH):
                     found = await self._followed(caller, root["_id"], way, depth)
-                    truncated |= len(found) > MOST_NODES
-                    for raw in found[:MOST_NODES]:
+                    truncated |= found.more
+                    for raw in found.documents:
+                        await pace.rest()
                         away = int(raw["distance"]) + 1
                         graph.add(raw, -away if way is Direction.UP else away)
-            graph.connect(depth, up=direction is not Direction.DOWN, complete=not truncated)
+            await graph.connect(depth, pace, up=direction is not Direction.DOWN, complete=not truncated)
             if direction is not Direction.DOWN:
                 await self._add_bases(caller, graph, depth)
         nodes, edges = list(graph.nodes.values()), list(graph.edges.values())
@@ -171,8 +174,8 @@ class Lineages:
         found = self._registry[cards].collection.find(wanted, {field: 1, "base_models": 1})
         return {raw[field]: raw.get("base_models", []) for raw in await found.to_list(None)}
 
-    async def _followed(self, caller: Caller, root: Any, way: Direction, depth: int) -> list[dict[str, Any]]:
-        """The nearest versions in one direction, one more than are shown."""
+    async def _followed(self, caller: Caller, root: Any, way: Direction, depth: int) -> Rows:
+        """The nearest versions in one direction, as many as are shown at most."""
         parents, own = "lineage.parents", "reference"
         start, end = (parents, own) if way is Direction.UP else (own, parents)
         lookup = {
@@ -194,7 +197,8 @@ class Lineages:
             {"$limit": MOST_NODES + 1},
         ]
         try:
-            return await aggregated(self._versions.collection, pipeline, self._versions.resource.timeout)
+            seconds = self._versions.resource.timeout
+            return await aggregated_rows(self._versions.collection, pipeline, seconds, count=MOST_NODES)
         except OperationFailure as error:
             if error.code in TOO_MUCH_MEMORY:
                 raise Invalid.of([Issue(("query", "depth"), "leads to too many versions: ask for less")]) from error

@@ -21,7 +21,7 @@ from regesta import Hooks, Operation, Parent, Resource, Schemas, Secret, WriteOn
 from regesta.change import Access
 from regesta.errors import DeclarationError, Forbidden, Unavailable
 from regesta.http import csv_rows, exports, streams
-from regesta.store import Batches, _batches, collection_of
+from regesta.store import Batches, _batches, _rows, collection_of
 
 from .exchange import Exchange
 
@@ -76,7 +76,7 @@ def table(answer: httpx.Response) -> list[list[str]]:
 
 async def test_each_line_is_what_the_item_of_the_list_is(any_database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_batches, "BATCH", 100)
-    monkeypatch.setattr(_batches, "DECODED_BYTES", 2000)
+    monkeypatch.setattr(_rows, "DECODED_BYTES", 2000)
     monkeypatch.setattr(exports, "PIECE", 7)
     async with served(any_database, Book, key="isbn", max_page_size=100) as client:
         await many(333)

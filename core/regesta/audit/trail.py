@@ -6,11 +6,11 @@ from typing import Any
 from beanie import Document
 
 from regesta.audit.documents import AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
-from regesta.change import AuditEvent, Change, HistoryRequest
+from regesta.change import AuditEvent, Change, HistoryRequest, PartOfHistory
 from regesta.declarations import READS, Operation, Schemas
 from regesta.hookspecs import hookimpl
 from regesta.resource import Resource
-from regesta.store import collection_of
+from regesta.store import collection_of, read_rows
 from regesta.workspaces import workspace_scope
 
 audit_events: Resource[AuditRecord] = Resource(
@@ -59,6 +59,7 @@ class AuditTrail:
     @hookimpl
     async def read_history(self, request: HistoryRequest) -> Sequence[AuditEvent]:
         """The events of one key."""
-        found = collection_of(AuditRecord).find(events_asked_for(request))
-        raws = await found.sort([("time", -1), ("_id", -1)]).limit(request.limit).to_list(None)
-        return [event_in(raw) for raw in raws]
+        wanted, order = events_asked_for(request), [("time", -1), ("_id", -1)]
+        rows = await read_rows(collection_of(AuditRecord), wanted, count=request.limit, sort=order)
+        events = PartOfHistory(map(event_in, rows.documents))
+        return events if rows.more else list(events)

@@ -102,7 +102,7 @@ class Endpoints(Generic[T]):
             page = await self.operations.page(caller, keys, query, count)
         etags = [quoted(etag_of(raw)) for raw in page.raws] if query.include_etag else None
         items = (
-            page.into_wires()
+            await page.into_wires()
             if query.expand is None
             else await self._expander.items(Asked(request, scope, actor), page.raws, query.expand)
         )

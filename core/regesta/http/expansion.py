@@ -51,7 +51,7 @@ class Expander:
         follow = [(reads.references[name], below) for name, below in tree.items()]
         # Before the documents become what is shown of them.
         values = [[raw.get(bound.stored) for raw in raws] for bound, _ in follow]
-        items = reads.into_wires(raws)
+        items = await reads.into_wires(raws)
         for (bound, below), here in zip(follow, values, strict=True):
             targets = await self._targets(asked, bound, here, below)
             for item, value in zip(items, here, strict=True):

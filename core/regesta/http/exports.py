@@ -94,7 +94,7 @@ class Exports(Generic[T]):
                 return
             for documents in batch:
                 for piece in self._cut(documents):
-                    wires = self._operations.into_wires(piece)
+                    wires = await self._operations.into_wires(piece)
                     if selection is not None:
                         wires = [select(wire, selection) for wire in wires]
                     yield encode(wires)

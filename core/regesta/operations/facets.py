@@ -13,7 +13,7 @@ from regesta.errors import Invalid, Issue, Unsupported
 from regesta.operations.deadlines import bounded
 from regesta.operations.reads import Reads
 from regesta.query import FacetQuery, QueryField
-from regesta.store import Atomicity, aggregated, atomicity_of
+from regesta.store import Atomicity, aggregated_rows, atomicity_of
 
 # MongoDB's: a $group needs more than 100 MB of memory.
 TOO_MUCH_MEMORY = frozenset({292, 16945})
@@ -48,7 +48,7 @@ async def facets(reads: Reads[Any], caller: Caller, parents: Sequence[str], quer
 async def _facet(reads: Reads[Any], matching: Mapping[str, Any], field: QueryField, limit: int) -> Facet:
     pipeline = [{"$match": matching}, *_values(field), *_most_frequent(limit + 1)]
     try:
-        found = await aggregated(reads.collection, pipeline, reads.resource.timeout)
+        rows = await aggregated_rows(reads.collection, pipeline, reads.resource.timeout, count=limit)
     except OperationFailure as error:
         if error.code in TOO_MUCH_MEMORY:
             raise Invalid.of(
@@ -57,7 +57,7 @@ async def _facet(reads: Reads[Any], matching: Mapping[str, Any], field: QueryFie
         raise
     except NotImplementedError:
         raise _unsupported(field) from None
-    return Facet([(_shown(field, each["_id"]), each["count"]) for each in found[:limit]], len(found) > limit)
+    return Facet([(_shown(field, each["_id"]), each["count"]) for each in rows.documents], rows.more)
 
 
 def _values(field: QueryField) -> list[dict[str, Any]]:

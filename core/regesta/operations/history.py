@@ -15,7 +15,7 @@ from beanie.odm.utils.encoder import Encoder
 from bson import Binary
 from pydantic import BaseModel, ValidationError
 
-from regesta.change import AuditEvent, Caller, HistoryRequest
+from regesta.change import AuditEvent, Caller, HistoryRequest, PartOfHistory
 from regesta.errors import Gone, NotFound, ProblemError
 from regesta.inheritance import children_of
 from regesta.operations.deadlines import bounded
@@ -79,12 +79,13 @@ class History(Generic[T]):
             if token is not None:
                 time, identity = (await reads.page_tokens()).read(position, bound, token)
                 request = replace(request, before=(_aware(time), UUID(bytes=bytes(identity))))
-            found = list(await reads.hooks.history(request))
+            answered = await reads.hooks.history(request)
+            found, cut = list(answered), isinstance(answered, PartOfHistory)
             if not found and token is None and await reads.find(caller, keys) is None:
                 raise reads.addresses.not_found(keys[-1])
-            if len(found) <= size:
+            if len(found) <= size and not (cut and found):
                 return found, ""
-            last = found[size - 1]
+            last = found[:size][-1]
             values = [last.time, Binary.from_uuid(last.id)]
             return found[:size], (await reads.page_tokens()).issue(position, bound, values)
 

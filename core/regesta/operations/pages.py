@@ -62,6 +62,6 @@ class Page(Generic[T]):
         """Each document with the codec of its own class."""
         return [self.reads.stored(raw) for raw in self.raws]
 
-    def into_wires(self) -> list[Any]:
+    async def into_wires(self) -> list[Any]:
         """What the JSON of the documents is made of, as clients see them. The page is spent with it."""
-        return self.reads.into_wires(self.raws)
+        return await self.reads.into_wires(self.raws)

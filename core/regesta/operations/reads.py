@@ -15,10 +15,11 @@ from regesta.operations.addresses import Addresses
 from regesta.operations.deadlines import bounded
 from regesta.operations.pages import Count, Page, Stored
 from regesta.operations.sequences import Numbering
+from regesta.pacing import Pace
 from regesta.query import PageTokens, Query, QueryRules, and_filters, check_prefix, keyset_filter, position
 from regesta.resource import Resource
 from regesta.schemas import Codec
-from regesta.store import Atomicity, Batches, atomicity_of, collection_of, committed
+from regesta.store import Atomicity, Batches, atomicity_of, collection_of, committed, read_rows
 
 if TYPE_CHECKING:
     from regesta.operations.references import Bound
@@ -72,11 +73,15 @@ class Reads(Generic[T]):
             self._codecs[name] = Codec(self.resource, children_of(self.resource.document)[name])
         return self._codecs[name]
 
-    def into_wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
+    async def into_wires(self, raws: Sequence[dict[str, Any]]) -> list[Any]:
         """What the JSON of these documents is made of, as clients see them. They are spent with it."""
-        if not children_of(self.resource.document):
+        if self.codec.direct and not children_of(self.resource.document):
             return self.codec.into_wires(raws)
-        return [self.codec_for(raw).wire(raw) for raw in raws]
+        pace, wires = Pace(), list[Any]()
+        for raw in raws:
+            wires.append(self.codec_for(raw).wire(raw))
+            await pace.rest()
+        return wires
 
     async def get(self, caller: Caller, keys: Sequence[str], session: Any = None) -> Stored[T]:
         """The document at this path of keys. Raises NotFound, Invalid for an impossible key, Unavailable.
@@ -184,9 +189,10 @@ class Reads(Generic[T]):
     async def page(
         self, caller: Caller, parents: Sequence[str], query: Query, count: Count | None = None, session: Any = None
     ) -> Page[T]:
-        """One page. Raises Malformed for a page token that is not of this query, NotFound for a missing parent.
+        """One page, shorter than `page_size` if its rows are large.
 
-        Within a session it has only what cannot be rolled back.
+        Raises Malformed for a page token that is not of this query, NotFound for a missing parent. Within a session it
+        has only what cannot be rolled back.
         """
         async with bounded(self.resource.timeout):
             parent = await self.parent_value(caller, parents, session)
@@ -197,18 +203,20 @@ class Reads(Generic[T]):
                 rare = await atomicity_of(self.collection) is not Atomicity.LOCK
                 wanted = and_filters(everything, keyset_filter(query.sort, values, rare=rare))
             collection = self.collection if session is None else committed(self.collection)
-            found = collection.find(wanted, projection=self._projection(query), session=session)
-            # A batch larger than the limit: the server sees the end at once and keeps no cursor.
-            found = found.sort(list(query.sort)).limit(query.page_size + 1).batch_size(query.page_size + 2)
-            # None: all of it at once. With a length the driver takes document by document out of its buffer.
-            raws = await found.to_list(None)
+            rows = await read_rows(
+                collection,
+                wanted,
+                count=query.page_size,
+                projection=self._projection(query),
+                sort=query.sort,
+                session=session,
+            )
             token = ""
-            if len(raws) > query.page_size:
-                raws.pop()
+            if rows.more:
                 tokens = await self.page_tokens()
-                token = tokens.issue(query, self.bound(caller, parents), position(raws[-1], query.sort))
+                token = tokens.issue(query, self.bound(caller, parents), position(rows.documents[-1], query.sort))
             total = await self._count(everything, count)
-        return Page(raws, token, total, self)
+        return Page(rows.documents, token, total, self)
 
     async def everything(self, caller: Caller, parents: Sequence[str], query: Query) -> Batches:
         """All that a query matches, not opened yet; its `page_size` and `page_token` mean nothing here.

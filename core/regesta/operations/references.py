@@ -9,9 +9,11 @@ from beanie import Document
 
 from regesta.change import Caller
 from regesta.declarations import Operation
+from regesta.errors import Invalid, Issue
 from regesta.operations.deadlines import bounded
 from regesta.query import linked_to
 from regesta.resource import Resource
+from regesta.store import read_rows
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("regesta.operations")
 
 MAX_DEPTH = 3
+# Who sees several tenants may see several documents of one key; and bytes of all that one reference leads to.
+SAME, MOST_BYTES = 10, 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,17 @@ def names_of(reads: "Operations[Any]", depth: int = MAX_DEPTH) -> Iterator[str]:
 
 
 async def referred(bound: Bound, caller: Caller, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """The documents that have one of these values, of those that the caller may see: one query. Raises Unavailable."""
+    """The documents that have one of these values, of those that the caller may see: one query.
+
+    Raises Invalid if they are too large together, Unavailable.
+    """
     target = bound.target
     async with bounded(target.resource.timeout):
         visible = await target.matching(caller, None, {bound.stores: {"$in": list(values)}, **target.rules.live})
-        found: list[dict[str, Any]] = await target.collection.find(visible).to_list(None)
-    return found
+        rows = await read_rows(target.collection, visible, count=len(values) * SAME, most=MOST_BYTES)
+    if rows.more:
+        raise Invalid.of([Issue(("query", "expand"), "would show too much: ask for a smaller page", "too_many")])
+    return rows.documents
 
 
 def _served(

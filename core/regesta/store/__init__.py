@@ -1,11 +1,10 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
-from ._batches import Batches, Documents
+from ._batches import Batches
 from ._bson import STANDARD
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
 from ._driver import (
     Atomicity,
-    aggregated,
     atomicity_of,
     collection_of,
     delete_each,
@@ -17,6 +16,7 @@ from ._driver import (
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
+from ._rows import Documents, Rows, aggregated_rows, read_rows
 
 __all__ = [
     "STANDARD",
@@ -25,9 +25,10 @@ __all__ = [
     "Changes",
     "Documents",
     "LocalServer",
+    "Rows",
     "Store",
     "StoreKind",
-    "aggregated",
+    "aggregated_rows",
     "atomicity_of",
     "causal_session",
     "cluster_time",
@@ -40,6 +41,7 @@ __all__ = [
     "memory_client",
     "open_changes",
     "open_store",
+    "read_rows",
     "unavailable",
     "update_each",
 ]

@@ -4,17 +4,13 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import bson
 from pymongo.errors import ConfigurationError, OperationFailure
 
 from regesta.store._driver import Atomicity, atomicity_of, started_session
+from regesta.store._rows import Documents, decoded
 
-Documents = list[dict[str, Any]]
-
-# Documents that the server is asked for at a time, and what is decoded at once: so the event loop is not held up.
+# Documents that the server is asked for at a time.
 BATCH = 1000
-DECODED_BYTES = 256 * 1024
-LENGTH = 4
 
 SNAPSHOT_UNAVAILABLE = 246
 ATTEMPTS, PAUSE = 3, 0.02
@@ -93,13 +89,3 @@ class Batches:
         )
         first: bytes | None = await anext(self._cursor, None)
         return first
-
-
-def decoded(batch: bytes, options: Any) -> Iterator[Documents]:
-    """The documents in a batch of BSON, in pieces of about DECODED_BYTES."""
-    start = end = 0
-    while end < len(batch):
-        end += int.from_bytes(batch[end : end + LENGTH], "little")
-        if end - start >= DECODED_BYTES or end == len(batch):
-            yield bson.decode_all(batch[start:end], options)
-            start = end

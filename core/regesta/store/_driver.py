@@ -106,17 +106,6 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def aggregated(
-    collection: Any, pipeline: Sequence[Mapping[str, Any]], seconds: float, session: Any = None
-) -> list[dict[str, Any]]:
-    """The documents that a pipeline makes, all at once; MongoDB gives up after `seconds`, and never uses its disk."""
-    limits: dict[str, Any] = {"allowDiskUse": False, "maxTimeMS": max(int(seconds * 1000), 1)}
-    cursor = collection.aggregate(list(pipeline), session=session, **limits)
-    cursor = await _awaited(cursor)
-    found: list[dict[str, Any]] = await cursor.to_list(None)
-    return found
-
-
 async def update_each(
     collection: Any,
     updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],

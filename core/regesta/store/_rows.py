@@ -1,0 +1,105 @@
+"""Rows of a query or a pipeline, as many as fit into memory: documents may have 16 MB each.
+
+Drivers decode whole batches, which may have 16 MB as well. Here they are decoded piece by piece, up to the limit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+
+from regesta.pacing import Pace
+from regesta.store._driver import Atomicity, _awaited, atomicity_of
+
+Documents = list[dict[str, Any]]
+
+# Bytes of BSON in one answer; a single document may have more.
+MOST_BYTES = 4 * 1024 * 1024
+# What is decoded at once: so the event loop is not held up.
+DECODED_BYTES = 256 * 1024
+LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some documents in order. `more`: there are others behind them, or there may be."""
+
+    documents: Documents
+    more: bool
+
+
+async def read_rows(
+    collection: Any,
+    filter: Mapping[str, Any],
+    *,
+    count: int,
+    projection: Mapping[str, int] | None = None,
+    sort: Sequence[tuple[str, int]] = (),
+    session: Any = None,
+    most: int = MOST_BYTES,
+) -> Rows:
+    """The first `count` documents that match, fewer if they have more than `most` bytes, but one at least."""
+    find: dict[str, Any] = {"projection": projection, "sort": list(sort) or None, "limit": count + 1}
+    if await atomicity_of(collection) is Atomicity.LOCK:
+        found: Documents = await collection.find(filter, session=session, **find).to_list(None)
+        return Rows(found[:count], len(found) > count)
+    # A batch larger than the limit: the server sees the end at once and keeps no cursor.
+    return await _read(
+        collection.find_raw_batches(filter, session=session, batch_size=count + 2, **find),
+        collection.codec_options,
+        count,
+        most,
+    )
+
+
+async def aggregated_rows(
+    collection: Any, pipeline: Sequence[Mapping[str, Any]], seconds: float, *, count: int, most: int = MOST_BYTES
+) -> Rows:
+    """As `read_rows`, of what a pipeline makes; MongoDB gives up after `seconds`, and never uses its disk."""
+    limits: dict[str, Any] = {"allowDiskUse": False, "maxTimeMS": max(int(seconds * 1000), 1)}
+    if await atomicity_of(collection) is Atomicity.LOCK:
+        cursor = await _awaited(collection.aggregate(list(pipeline), **limits))
+        found: Documents = await cursor.to_list(None)
+        return Rows(found[:count], len(found) > count)
+    cursor = await _awaited(collection.aggregate_raw_batches(list(pipeline), **limits))
+    return await _read(cursor, collection.codec_options, count, most)
+
+
+async def _read(cursor: Any, options: Any, count: int, left: int) -> Rows:
+    pace = Pace()
+    documents: Documents = []
+    async for batch in cursor:
+        size = len(batch) if len(batch) <= left else _fitting(batch, left, at_least=not documents)
+        if size <= DECODED_BYTES:
+            documents += bson.decode_all(batch[:size], options)
+        else:
+            for piece in decoded(batch[:size], options):
+                documents += piece
+                await pace.rest()
+        left -= size
+        if size < len(batch) or (left <= 0 and cursor.alive):
+            await cursor.close()
+            return Rows(documents[:count], more=True)
+    return Rows(documents[:count], len(documents) > count)
+
+
+def _fitting(batch: bytes, most: int, *, at_least: bool) -> int:
+    """The size of those first documents in a batch that have at most so many bytes; `at_least`: one of them."""
+    end = 0
+    while end < len(batch):
+        size = int.from_bytes(batch[end : end + LENGTH], "little")
+        if end + size > most and (end or not at_least):
+            break
+        end += size
+    return end
+
+
+def decoded(batch: bytes, options: Any) -> Iterator[Documents]:
+    """The documents in a batch of BSON, in pieces of about DECODED_BYTES."""
+    start = end = 0
+    while end < len(batch):
+        end += int.from_bytes(batch[end : end + LENGTH], "little")
+        if end - start >= DECODED_BYTES or end == len(batch):
+            yield bson.decode_all(batch[start:end], options)
+            start = end

@@ -1,0 +1,106 @@
+"""Pages, histories and expansions of large documents: cut by bytes, with a token for the rest."""
+
+from typing import Any
+
+from beanie import Document
+
+from regesta import Hooks
+from regesta.audit import AuditRecord, AuditTrail
+from regesta.store import aggregated_rows, collection_of, read_rows
+
+from .serving import Client, served
+
+MEGABYTE = 1024 * 1024
+
+
+class Folio(Document):
+    name: str
+    text: str = ""
+
+    class Settings:
+        name = "bounded_folios"
+        use_revision = True
+
+
+async def _folios(count: int, size: int = MEGABYTE, **fields: Any) -> list[str]:
+    names = [f"f{number:03d}" for number in range(count)]
+    await collection_of(Folio).insert_many([{"name": name, "text": "x" * size, **fields} for name in names])
+    return names
+
+
+async def _pages(client: Client, path: str) -> list[dict[str, Any]]:
+    pages, token = [], ""
+    while True:
+        answer = await client.get(path + (f"&page_token={token}" if token else ""))
+        assert answer.status_code == 200, answer.text[:500]
+        assert len(answer.content) < 5 * MEGABYTE
+        pages.append(answer.json())
+        token = pages[-1].get("next_page_token", "")
+        if not token:
+            return pages
+
+
+async def test_a_page_of_large_documents_is_shorter_and_has_a_token(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios", sorts=["name"]) as client:
+        names = await _folios(10)
+        for asked in ("page_size=100", "page_size=100&sort=-name", "page_size=100&fields=name,text", "page_size=3"):
+            pages = await _pages(client, f"/folios?{asked}")
+
+            found = [item["name"] for page in pages for item in page["items"]]
+            assert sorted(found) == names
+            assert found == sorted(names, reverse="-name" in asked)
+            assert len(pages) == 4, asked
+        assert len(await _pages(client, "/folios?page_size=100&fields=name")) == 1
+
+
+async def test_a_single_document_may_have_more_than_a_page(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios") as client:
+        names = await _folios(3, 4 * MEGABYTE + 10)
+        assert [[item["name"] for item in page["items"]] for page in await _pages(client, "/folios?page_size=9")] == [
+            [name] for name in names
+        ]
+
+
+async def test_rows_are_cut_at_any_size(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(20, 100)
+        collection = collection_of(Folio)
+        whole = await read_rows(collection, {}, count=20, sort=[("_id", 1)])
+        assert (len(whole.documents), whole.more) == (20, False)
+        assert (await read_rows(collection, {}, count=19, sort=[("_id", 1)])).more
+        size = 0
+        for most in range(1, 3400, 70):
+            rows = await read_rows(collection, {}, count=20, sort=[("_id", 1)], most=most)
+            assert rows.documents == whole.documents[: len(rows.documents)]
+            assert len(rows.documents) >= max(size, 1)
+            assert rows.more is (len(rows.documents) < 20)
+            size = len(rows.documents)
+            piped = await aggregated_rows(collection, [{"$sort": {"_id": 1}}], 5, count=20, most=most)
+            assert piped == rows
+        assert size == 20
+
+
+async def test_a_history_of_large_changes_has_pages_too(database: Any) -> None:
+    hooks = Hooks(AuditTrail())
+    async with served(database, Folio, key="name", name="folios", hooks=hooks, also=[AuditRecord]) as client:
+        assert (await client.post("/folios", json={"name": "a"})).status_code == 201
+        for number in range(9):
+            answer = await client.merge("/folios/a", {"text": str(number) + "x" * (MEGABYTE - 100)})
+            assert answer.status_code == 200
+
+        pages = await _pages(client, "/folios/a:history?page_size=100")
+
+        revisions = [entry["revision"] for page in pages for entry in page["items"]]
+        assert len(revisions) == len(set(revisions)) == 10
+        assert len(pages) == 4
+        past = await client.get(f"/folios/a?revision={revisions[5]}")
+        assert past.json()["text"][0] == "3"
+
+
+async def test_facets_of_large_values_are_cut(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios", filters=["name", "text"]) as client:
+        texts = [str(number) + "x" * MEGABYTE for number in range(8)]
+        await collection_of(Folio).insert_many([{"name": text[0], "text": text} for text in texts])
+        found = (await client.get("/folios:facets?by=text")).json()
+        assert found["truncated"] == ["text"]
+        assert 1 <= len(found["facets"]["text"]) < 8
