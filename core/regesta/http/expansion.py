@@ -14,9 +14,10 @@ from regesta.http.callers import Callers
 from regesta.operations import Operations
 from regesta.operations.references import Bound, referred
 from regesta.query import Expansion
+from regesta.schemas import dumps
 
-# On one level; the same document counts each time that it is shown.
-MAX_REFERENCES = 10_000
+# Documents and bytes of one reference; the same document counts each time that it is shown.
+MAX_REFERENCES, MAX_SHOWN = 10_000, 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Expander:
         found = [raw[bound.stores] for raw in raws]
         times = Counter(found)
         items = await self._items(asked, bound.target, raws, below)
+        shown = {key: len(dumps(item)) for key, item in zip(found, items, strict=True)}
+        if sum(shown.get(key, 0) for key in keys) > MAX_SHOWN:
+            said = f"would show more than {MAX_SHOWN} bytes of {bound.wire}: ask for a smaller page"
+            raise Invalid.of([Issue(("query", "expand"), said, "too_many")])
         # Who sees several tenants at once may see several documents of one key: none of them is meant.
         return {key: item for key, item in zip(found, items, strict=True) if times[key] == 1}
 

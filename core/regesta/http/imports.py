@@ -21,7 +21,7 @@ from regesta.http.line_answers import NDJSON, NOT_FOR_IMPORTS, REPEATED, LinesAn
 from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
-from regesta.http.received import pieces_of
+from regesta.http.received import small_pieces_of
 from regesta.operations import Work, Written, bounded, each_by_itself
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
@@ -142,17 +142,19 @@ class Imports(Generic[T]):
         return LinesAnswer(lambda outbox: self.run(run, outbox))
 
     async def run(self, run: _Run, outbox: Outbox) -> None:
-        """Read the body to its end and write its lines. Raises what `pieces_of` raises."""
+        """Read the body to its end and write its lines. Raises what `small_pieces_of` raises."""
         lines = Lines(self._resource.max_body_size)
-        async with aclosing(pieces_of(run.request)) as pieces:
+        async with aclosing(small_pieces_of(run.request)) as pieces:
             async for data in pieces:
                 await self._write(run, lines.feed(data), outbox)
         await self._write(run, lines.rest(), outbox)
         await outbox.put(json_line({"summary": run.summary}))
 
     async def _write(self, run: _Run, lines: Iterator[Line], outbox: Outbox) -> None:
+        pace = Pace()
         while chunk := _chunk(lines):
             results = await self._results(run, chunk)
+            await pace.rest()
             await outbox.put(b"".join(map(json_line, results)))
 
     async def _results(self, run: _Run, lines: Sequence[Line]) -> list[dict[str, Any]]:

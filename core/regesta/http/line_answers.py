@@ -16,7 +16,8 @@ from regesta.http.idempotency import refuse_idempotency_key
 from regesta.http.lines import Line, Lines
 from regesta.http.outbox import Outbox
 from regesta.http.problems import problem_body, problem_response
-from regesta.http.received import pieces_of
+from regesta.http.received import small_pieces_of
+from regesta.pacing import Pace
 from regesta.schemas import json_line, read_json
 
 NDJSON = (str(Form.NDJSON), "application/ndjson")
@@ -64,11 +65,12 @@ def answer_lines(
         return {"line": line.number, "status": result.status, **result.said}
 
     async def run(outbox: Outbox) -> None:
-        lines = Lines(limit)
-        async with aclosing(pieces_of(request)) as pieces:
+        lines, pace = Lines(limit), Pace()
+        async with aclosing(small_pieces_of(request)) as pieces:
             async for data in pieces:
                 for line in lines.feed(data):
                     await outbox.put(json_line(await one(line)))
+                    await pace.rest()
         for line in lines.rest():
             await outbox.put(json_line(await one(line)))
         await outbox.put(json_line({"summary": summary}))

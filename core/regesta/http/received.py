@@ -8,8 +8,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from regesta.errors import Malformed, TooLarge
 from regesta.http import streams
+from regesta.pacing import Pace
 
 MAX_DIGITS = 20
+SMALL = 16 * 1024
 
 
 async def body_of(request: Request, limit: int) -> bytes:
@@ -25,6 +27,16 @@ async def body_of(request: Request, limit: int) -> bytes:
             if len(chunks) > limit:
                 raise TooLarge(f"the body may have at most {limit} bytes")
     return bytes(chunks)
+
+
+async def small_pieces_of(request: Request) -> AsyncGenerator[bytes]:
+    """As `pieces_of`, in small pieces with turns for others between them: for work that is done for single bytes."""
+    pace = Pace()
+    async with aclosing(pieces_of(request)) as pieces:
+        async for piece in pieces:
+            for start in range(0, len(piece), SMALL):
+                yield piece[start : start + SMALL]
+                await pace.rest()
 
 
 async def whole_pieces(request: Request) -> AsyncGenerator[bytes]:

@@ -5,6 +5,12 @@ from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from regesta.http.streams import in_time
+
+# Bytes that are given to the server at once: it keeps a copy of what a slow client has not taken.
+SLICE = 256 * 1024
 
 
 class JsonResponse(Response):
@@ -19,6 +25,17 @@ class JsonResponse(Response):
             (b"content-length", b"%d" % len(content)),
             *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()],
         ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, a large one slice by slice as the client takes it."""
+        if len(self.body) <= SLICE:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body), SLICE):
+            piece = bytes(self.body[start : start + SLICE])
+            await in_time(send({"type": "http.response.body", "body": piece, "more_body": True}))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def quoted(etag: str) -> str:

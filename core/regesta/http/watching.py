@@ -94,6 +94,7 @@ class Watching:
             identity=binding_of(
                 token=tokens.binding, fields=query.fields, class_=operations.resource.document.__name__
             ),
+            shape=(id(operations), query.fields),
             sees=matcher(wanted, operations.collection.codec_options),
             key=operations.addresses.key_text,
             shown=self._shown(query),

@@ -10,8 +10,9 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Gone, ProblemError, Unavailable
+from regesta.pacing import Pace
 from regesta.store import keep_images, open_changes, unavailable
-from regesta.watch.audience import commit_of
+from regesta.watch.audience import Commit, commit_of
 from regesta.watch.watcher import Watcher
 
 logger = logging.getLogger("regesta.watch")
@@ -103,10 +104,17 @@ class Hub:
                 found = await changes.next()
                 self._pause = FIRST_PAUSE
                 if found is not None:
-                    commit = commit_of(found)
-                    for watcher in list(self.watchers):
-                        watcher.offer(commit)
+                    await self._offer(commit_of(found))
                 self._position = changes.token
+
+    async def _offer(self, commit: Commit) -> None:
+        """Tell all watchers of a change, also those that join meanwhile: they have the position before it."""
+        pace, told = Pace(), set[Watcher]()
+        while waiting := self.watchers - told:
+            for watcher in waiting:
+                watcher.offer(commit)
+                await pace.rest()
+            told |= waiting
 
     def _fail(self, error: Exception) -> None:
         if not self._opened.done():

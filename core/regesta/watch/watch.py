@@ -10,7 +10,7 @@ from regesta.declarations import WatchLimits
 from regesta.errors import Unavailable
 from regesta.operations import bounded
 from regesta.store import Changes, open_changes
-from regesta.watch.audience import Audience, Commit, beat, commit_of, order_of
+from regesta.watch.audience import Audience, Commit, beat, commit_of, order_of, pieces
 from regesta.watch.hub import Hub, hub_of, watchers_here
 from regesta.watch.tokens import Position
 from regesta.watch.watcher import Watcher
@@ -59,8 +59,8 @@ class Watch:
             yield self._beat()
         else:
             yield b"\n"
-            async for told in self._catch_up(self._history):
-                yield told
+            async for part in self._catch_up(self._history):
+                yield part
         seen = order_of(self._position)
         while (left := end - self._clock()) > 0:
             try:
@@ -76,7 +76,8 @@ class Watch:
             commit, told = found
             if commit.order > seen:
                 self._position = commit.token
-                yield told
+                for part in pieces(told):
+                    yield part
 
     async def close(self) -> None:
         """Leave; whatever is open is closed."""
@@ -91,10 +92,11 @@ class Watch:
             if found is None and goal is None:  # about now: join, then make sure that nothing lies between
                 self._hub.join(self._watcher)
                 goal = order_of(self._hub.position)
-            told = b"" if found is None else found.told(self._audience)
+            told = () if found is None else found.told(self._audience)
             if told or self._clock() - told_at >= self._limits.heartbeat:
                 self._position = history.token
-                yield told or self._beat()
+                for part in pieces(told or (self._beat(),)):
+                    yield part
                 told_at = self._clock()
             if self._watcher.over.is_set():
                 self._watcher.clear()  # what it has missed before that, it will not be told
@@ -102,7 +104,8 @@ class Watch:
             found = await _next(history)
         # The last one found lies behind the goal only where the loop ends before it is told.
         if found is not None:
-            yield found.told(self._audience)
+            for part in pieces(found.told(self._audience)):
+                yield part
         self._position = history.token
         await self._missed.aclose()
 

@@ -5,7 +5,7 @@ import logging
 from collections import deque
 
 from regesta.errors import ProblemError, Unavailable
-from regesta.watch.audience import Audience, Commit
+from regesta.watch.audience import Audience, Commit, Parts
 
 logger = logging.getLogger("regesta.watch")
 
@@ -24,7 +24,7 @@ class Watcher:
     def __init__(self, audience: Audience, most: int) -> None:
         self.audience = audience
         self._most = most
-        self._queue: deque[tuple[Commit, bytes]] = deque()
+        self._queue: deque[tuple[Commit, Parts]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self.over = asyncio.Event()
@@ -47,7 +47,7 @@ class Watcher:
             return
         if told:
             self._queue.append((commit, told))
-            self._bytes += len(told)
+            self._bytes += sum(map(len, told))
             self._wake.set()
         if len(self._queue) > self._most or self._bytes > MAX_BYTES:
             self.end(Overrun("too slow: resume from the last event that was read"))
@@ -67,7 +67,7 @@ class Watcher:
         self._queue.clear()
         self._bytes = 0
 
-    async def next(self) -> tuple[Commit, bytes] | None:
+    async def next(self) -> tuple[Commit, Parts] | None:
         """The next change that concerns the audience with its events; None where the watch is over.
 
         What was queued before the end still comes. Raises the end's reason.
@@ -80,5 +80,5 @@ class Watcher:
             self._wake.clear()
             await self._wake.wait()
         commit, told = self._queue.popleft()
-        self._bytes -= len(told)
+        self._bytes -= sum(map(len, told))
         return commit, told
