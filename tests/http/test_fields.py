@@ -30,7 +30,7 @@ WRONG: list[tuple[str, str, set[str]]] = [
     ("rating", '"1.5"', {"/rating"}),
     ("rating", "false", {"/rating"}),
     ("rating", '"NaN"', {"/rating"}),
-    ("rating", "9223372036854775808", {"/rating"}),
+    ("rating", "1" + "0" * 400, {"/rating"}),
     ("tags", '"a"', {"/tags"}),
     ("tags", '["a", 1, "b", null]', {"/tags/1", "/tags/3"}),
     ("tags", '{"0": "a"}', {"/tags"}),
@@ -52,8 +52,8 @@ WRONG: list[tuple[str, str, set[str]]] = [
     ("published", '"-001-01-01T00:00:00Z"', {"/published"}),
     ("published", '"10000-01-01T00:00:00Z"', {"/published"}),
     ("published", '"+292278994-08-17T07:12:55Z"', {"/published"}),
-    ("published", '"0001-01-01T00:00:00+14:00"', {""}),  # a moment of the year 0, which only the encoder finds
-    ("published", '"9999-12-31T23:59:59-14:00"', {""}),
+    ("published", '"0001-01-01T00:00:00+14:00"', {"/published"}),  # of the year 0, which only the encoder finds
+    ("published", '"9999-12-31T23:59:59-14:00"', {"/published"}),
     ("published", '{"$date": "2024-01-01T00:00:00Z"}', {"/published/$date"}),
     ("published", '{"$date": {"$numberLong": "0"}}', {"/published/$date", "/published/$date/$numberLong"}),
     ("secret", "5", {"/secret"}),

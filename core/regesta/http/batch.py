@@ -33,7 +33,7 @@ from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Bracket, Outcome, located, merged
 from regesta.operations.repeats import Answer, Repeats
 from regesta.pacing import Pace
-from regesta.schemas import check_storable, check_value_count, dumps, parse_json
+from regesta.schemas import Path, Widen, check_storable, check_value_count, dumps, parse_json
 
 
 class Batch:
@@ -57,7 +57,7 @@ class Batch:
         pace = Pace()
         tree = parse_json(body, self._resource.max_body_values * BATCH_VALUES)
         await pace.rest()
-        check_storable(tree)
+        check_storable(tree, self._widening(tree))
         await pace.rest()
         batch = read_batch(self._operations, tree)
         del tree
@@ -99,6 +99,17 @@ class Batch:
                 works.append(located(error, index))
             await pace.rest()
         return works
+
+    def _widening(self, tree: Any) -> Widen:
+        """What takes integers beyond 64 bits in the body of each operation."""
+
+        def widen(path: Path, value: int) -> float | str | None:
+            match path:
+                case ["operations", int() as index, "body", *below]:
+                    return self._operations.bodies.widening(tree["operations"][index]["body"])(below, value)
+            return None
+
+        return widen
 
     def _work(self, caller: Caller, parents: tuple[str, ...], item: Item) -> Work:
         """What the item does in a unit. Raises what is wrong with it."""

@@ -39,7 +39,7 @@ from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, e
 from regesta.operations.actions import REPLACED
 from regesta.operations.repeats import Answer, Repeats
 from regesta.query import Parameter, flag, parse_parameters
-from regesta.schemas import dumps, read_json
+from regesta.schemas import dumps, read_body
 
 T = TypeVar("T", bound=Document)
 
@@ -215,8 +215,9 @@ class Endpoints(Generic[T]):
         condition = self._exchange.condition(request)
         keys = self._exchange.keys(request)
         caller = await self._callers.of(request, Operation.PATCH, scope, actor, keys[-1])
-        tree = read_json(await body_of(request, self.resource.max_body_size), self.resource.max_body_values)
         bodies = self.operations.bodies
+        body = await body_of(request, self.resource.max_body_size)
+        _, tree = read_body(body, self.resource.max_body_values, bodies.widening)
         patch: Patch = MergePatch(tree) if media_type == MERGE_PATCH else JsonPatch(tree, bodies.unreadable_names)
         self._exchange.check_scope(caller, patch.touched())
         edit = bodies.patched(patch)

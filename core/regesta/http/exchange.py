@@ -18,7 +18,7 @@ from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, selection_of
 from regesta.operations import Operations, Precondition, Written
 from regesta.operations.repeats import Answer, Repeats
-from regesta.schemas import dumps, read_json
+from regesta.schemas import dumps, read_body
 
 T = TypeVar("T", bound=Document)
 
@@ -61,7 +61,8 @@ class Exchange(Generic[T]):
         """The body as sent and as a tree of what clients may send. Raises what is wrong with it."""
         media_type_of(request, JSON)
         body = await body_of(request, self.resource.max_body_size)
-        return body, self.checked(caller, read_json(body, self.resource.max_body_values))
+        body, tree = read_body(body, self.resource.max_body_values, self.operations.bodies.widening)
+        return body, self.checked(caller, tree)
 
     def checked(self, caller: Caller, sent: Any) -> dict[str, Any]:
         """The tree of a body, once it has nothing but what this caller may send. Raises Invalid."""

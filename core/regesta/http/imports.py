@@ -28,7 +28,7 @@ from regesta.operations.batches import Outcome
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
 from regesta.resource import Resource
-from regesta.schemas import dumps, json_line, read_json
+from regesta.schemas import dumps, json_line, parse_json, read_body
 
 T = TypeVar("T", bound=Document)
 
@@ -179,7 +179,7 @@ class Imports(Generic[T]):
         if isinstance(outcome, Duplicate) and run.on_conflict is OnConflict.SKIP:
             run.summary["skipped"] += 1
             skipped = {"line": line.number, "status": 200, "skipped": True}
-            key = self._key(read_json(line.text or b"", self._resource.max_body_values))
+            key = self._key(parse_json(line.text or b"", self._resource.max_body_values))
             return skipped if key is None else {**skipped, "key": key}
         if not isinstance(outcome, Written):
             return _failed(run, line, outcome or Unavailable())
@@ -193,10 +193,11 @@ class Imports(Generic[T]):
             if line.text is None:
                 raise TooLarge(f"a line may have at most {self._resource.max_body_size} bytes")
             bodies = self._operations.bodies
-            tree = self._exchange.checked(run.caller, read_json(line.text, self._resource.max_body_values))
+            text, sent = read_body(line.text, self._resource.max_body_values, bodies.widening)
+            tree = self._exchange.checked(run.caller, sent)
             if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
                 return await self._replacing(run, tree, key)
-            build = bodies.builder(line.text, tree)
+            build = bodies.builder(text, tree)
         except ProblemError as error:
             return error
         return lambda unit, dry: self._operations.create(run.caller, run.parents, build, unit, validate_only=dry)

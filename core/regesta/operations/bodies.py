@@ -10,7 +10,18 @@ from regesta.errors import Conflict, Invalid, Issue, TooLarge
 from regesta.operations.addresses import Addresses
 from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
-from regesta.schemas import Codec, ModelReader, View, dumps, has_more_values, shortened, value_count
+from regesta.schemas import (
+    Codec,
+    ModelReader,
+    Path,
+    View,
+    Widen,
+    dumps,
+    has_more_values,
+    shortened,
+    value_count,
+    widened,
+)
 
 T = TypeVar("T", bound=Document)
 
@@ -22,10 +33,22 @@ class Bodies(Generic[T]):
         self._codec = codec
         self._addresses = addresses
         models = codec.resource.schemas
+        self._models = [model for model in (models.create, models.replace, models.patch, codec.document) if model]
         self._create, self._replace, self._patch = map(_reader, (models.create, models.replace, models.patch))
         self.unreadable_names = frozenset(
             codec.input_names[name] for name in codec.unreadable if name in codec.input_names
         )
+
+    def widening(self, tree: Any) -> Widen:
+        """Return what takes integers beyond 64 bits in a body: of a document, a merge patch or a JSON Patch."""
+
+        def widen(path: Path, value: int) -> float | str | None:
+            if isinstance(tree, list):
+                path = _path_of_operation(tree, path)
+            found = (widened(model, path, value) for model in self._models) if path else ()
+            return next((instead for instead in found if instead is not None), None)
+
+        return widen
 
     def checked(self, tree: Any) -> dict[str, Any]:
         """The body, once it is an object. Raises Invalid."""
@@ -127,6 +150,15 @@ def _check_growth(before: Mapping[str, Any], after: Mapping[str, Any], most: int
     text = dumps(after)
     if has_more_values(text, most) and value_count(text) > value_count(dumps(before)):
         raise TooLarge(f"the document would have more than {most:,} values", code="TOO_MANY_VALUES")
+
+
+def _path_of_operation(operations: list[Any], path: Path) -> Path:
+    """Where in the document the value lies that is at this path of a JSON Patch."""
+    match path:
+        case [int() as index, "value", *below] if isinstance(pointer := operations[index].get("path"), str):
+            steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+            return [*steps, *below]
+    return ()
 
 
 def _reader(model: type[BaseModel] | None) -> ModelReader[BaseModel] | None:

@@ -70,8 +70,7 @@ class ChangeSteps(Reads[T]):
         try:
             encoded = bson.encode(self.codec.to_stored(after), codec_options=STANDARD)
         except UNSTORABLE as error:
-            refusal = unstorable(error)
-            raise (self.codec.not_storable(after) if isinstance(refusal, Invalid) else refusal) from None
+            raise self._unstorable(error, after) from None
         if len(encoded) > MAX_DOCUMENT:
             raise TooLarge("the document does not fit into 16 MB")
         raw = bson.decode(encoded)
@@ -171,12 +170,19 @@ class ChangeSteps(Reads[T]):
                 insert = inserts[position]
                 raise ItemFailed(insert.index, insert.meaning(refused)) from None
 
-    def _refusal(self, error: Exception, scope: Mapping[str, Any]) -> Exception:
+    def _unstorable(self, error: Exception, document: T | None) -> ProblemError:
+        """What BSON's refusal of a document means to a client; it names the fields of a document that is known."""
+        refusal = unstorable(error)
+        if document is None or not isinstance(refusal, Invalid):
+            return refusal
+        return self.codec.not_storable(document)
+
+    def _refusal(self, error: Exception, scope: Mapping[str, Any], document: T | None = None) -> Exception:
         """What MongoDB's or BSON's refusal of a document means to a client; other errors as they are."""
         if isinstance(error, DuplicateKeyError):
             return duplicate(error, self.codec, self.resource, scope)
         if isinstance(error, UNSTORABLE):
-            return unstorable(error)
+            return self._unstorable(error, document)
         if isinstance(error, OperationFailure):
             if error.code in TOO_LARGE:
                 return too_large()

@@ -99,7 +99,7 @@ class Updates(Creates[T]):
         if not update:
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
-        written = await self._store_update(raw, update, caller, unit)
+        written = await self._store_update(raw, update, caller, unit, after)
         for child in self.children:
             await child.copy_down(raw, written, unit)
         tag = await self._record(change, raw, written, unit)
@@ -138,7 +138,12 @@ class Updates(Creates[T]):
             raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
 
     async def _store_update(
-        self, raw: dict[str, Any], update: dict[str, dict[str, Any]], caller: Caller, unit: Unit
+        self,
+        raw: dict[str, Any],
+        update: dict[str, dict[str, Any]],
+        caller: Caller,
+        unit: Unit,
+        document: T | None = None,
     ) -> dict[str, Any]:
         if self.has_revision:
             update.setdefault("$set", {})["revision_id"] = Binary.from_uuid(uuid4())
@@ -152,7 +157,7 @@ class Updates(Creates[T]):
                 await self._guard(raw, unit), update, return_document=True, session=unit.session
             )
         except REFUSED as error:
-            raise self._refusal(error, caller.scope) from None
+            raise self._refusal(error, caller.scope, document) from None
         if written is None:
             raise LostRace
         found: dict[str, Any] = written

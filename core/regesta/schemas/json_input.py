@@ -7,17 +7,29 @@ or deep nesting.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import jiter
+import orjson
 
 from regesta.errors import Invalid, Issue, Location, Malformed
 from regesta.int64 import is_int64
 from regesta.schemas.issues import MAX_ISSUES, shortened
 from regesta.schemas.json_size import MAX_VALUES, check_value_count
+from regesta.schemas.wide_integers import Widen
 
 MAX_DEPTH = 100
+
+
+def read_body(body: bytes, most: int, widen: Callable[[Any], Widen]) -> tuple[bytes, Any]:
+    """Return the body and the value in it, as `read_json`; `widen(value)` knows what takes integers beyond 64 bits.
+
+    If there were such integers, both have what is taken in their place.
+    """
+    value = parse_json(body, most)
+    changed = check_storable(value, widen(value))
+    return (orjson.dumps(value) if changed else body), value
 
 
 def read_json(body: bytes, most: int = MAX_VALUES) -> Any:
@@ -40,14 +52,34 @@ def parse_json(body: bytes, most: int = MAX_VALUES) -> Any:
         return _read_slowly(body)
 
 
-def check_storable(value: Any) -> None:
-    """Raises Invalid with everything in a JSON value that no document may hold: see `read_json`."""
+def check_storable(value: Any, widen: Widen | None = None) -> bool:
+    """Raises Invalid with everything in a JSON value that no document may hold: see `read_json`.
+
+    Integers beyond 64 bits are replaced in the value by what `widen` says of them; returns whether there were any.
+    """
     if _are_harmless([value], 0):
-        return
+        return False
+    changed = widen is not None and _replace_wide(value, (), widen, 0)
     issues: list[Issue] = []
     _check(value, ("body",), 0, issues)
     if issues:
         raise Invalid.of(shortened(issues, len(issues)))
+    return changed
+
+
+def _replace_wide(value: Any, path: Location, widen: Widen, depth: int) -> bool:
+    if depth > MAX_DEPTH:  # refused anyway
+        return False
+    changed = False
+    items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items if isinstance(value, dict | list) else ():
+        if item.__class__ is int and not is_int64(item):
+            instead = widen((*path, key), item)
+            if instead is not None:
+                value[key], changed = instead, True
+        elif isinstance(item, dict | list):
+            changed |= _replace_wide(item, (*path, key), widen, depth + 1)
+    return changed
 
 
 def _read_slowly(body: bytes) -> Any:
