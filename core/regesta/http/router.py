@@ -102,12 +102,13 @@ def _add_routes(router: APIRouter, operations: Operations[Any]) -> None:
     found = {operation: method for operation, method in METHODS.items() if operation in here}
     suffixes = tuple(method.suffix for method in found.values() if method.suffix and not method.on_collection)
     suffixes += tuple(f":{name}" for name in resource.custom_methods)
-    for operation, method in found.items():
+    # Metrics and traces ask routes by their patterns alone, and `/books/{book}` matches `/books/1:history` as well.
+    for operation, method in sorted(found.items(), key=lambda one: one[1].on_collection or not one[1].suffix):
         path = (collection if method.on_collection else document) + method.suffix
         route = _route(operations, operation, endpoints, documentation, path)
         route.allowed = _allowed(resource, method)
         route.literal, route.suffix = f"/{resource.path}", method.suffix
-        # `/books/{book}` would match `/books/1:history` as well.
+        # Requests are told apart by the path as it was sent: `/books/1%3Ahistory` is a key.
         route.suffixes_of_others = () if method.suffix or method.on_collection else suffixes
         router.routes.append(route)
         if method.verb == "GET":

@@ -1,6 +1,6 @@
 """Routes that answer errors as problems, in whatever application they are mounted."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
 
 # FastAPI's keys in the scope of a request that an included router answers.
-FASTAPI, CONTEXT = "fastapi", "effective_route_context"
+FASTAPI, CONTEXT, INCLUDED = "fastapi", "effective_route_context", "included_router"
 SELECTED = "regesta_selected_route"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -126,7 +126,48 @@ class ResourceRouter(routing.APIRouter):
         scope.pop(SELECTED, None)
         if not any(literal in scope["path"] for literal in self._literals):
             return Match.NONE, {}
-        return super().matches(scope)
+        return self._matched_by_verb(scope) or super().matches(scope)
+
+    def _matched_by_verb(self, scope: Scope) -> tuple[Match, Scope] | None:
+        """A route of the request's verb that matches in full; None if FastAPI must be asked, which tries all in turn.
+
+        FastAPI keeps the routes as an `include_router` made them. Any other route in here has its turn, so then
+        FastAPI is asked.
+        """
+        inside = scope.get(FASTAPI, {})
+        included = inside.get(INCLUDED)
+        candidates = getattr(included, "effective_candidates", None)
+        if candidates is None or getattr(included, "original_router", None) is not self:
+            return None
+        before = inside.get(CONTEXT)
+        path: str = scope["path"]
+        for route, context in self._by_verb(candidates()).get(scope["method"], ()):
+            if route.literal in path and path.endswith(route.suffix):
+                inside[CONTEXT] = context
+                match, child_scope = route.matches(scope)
+                inside[CONTEXT] = before
+                if match is Match.FULL:
+                    return match, child_scope
+        return None
+
+    def _by_verb(self, candidates: list[Any]) -> Mapping[str, Sequence[tuple[ResourceRoute, Any]]]:
+        """The routes of each verb in their order; FastAPI makes a new list when routes are added."""
+        known = self._indexed.get(id(candidates))
+        if known is None or known[0] is not candidates:
+            found: dict[str, list[tuple[ResourceRoute, Any]]] = {}
+            for context in candidates:
+                route = getattr(context, "original_route", None)
+                if not isinstance(route, ResourceRoute):
+                    found.clear()
+                    break
+                for verb in route.methods or ():
+                    found.setdefault(verb, []).append((route, context))
+            known = self._indexed[id(candidates)] = (candidates, found)
+        return known[1]
+
+    @cached_property
+    def _indexed(self) -> dict[int, tuple[list[Any], Mapping[str, Sequence[tuple[ResourceRoute, Any]]]]]:
+        return {}
 
     @property
     def _literals(self) -> AbstractSet[str]:
