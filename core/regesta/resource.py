@@ -1,5 +1,6 @@
 """The declaration of one resource: what is served, under which name, and by which rules."""
 
+import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Resource(Generic[T]):
     request holds up all others. The body of a batch may have 8 times as many.
     timeout: seconds that an operation may take before 503.
     watch: how long and how much watches may take.
+    description: what the documents are, for OpenAPI; the docstring of the document unless given.
     secret: signs page and watch tokens; where None, a key is derived from the collection's identity in the cluster.
     """
 
@@ -108,6 +110,7 @@ class Resource(Generic[T]):
     watch: WatchLimits = field(default_factory=WatchLimits, kw_only=True)
     secret: str | None = field(default=None, kw_only=True)
     tags: Sequence[str] = field(default=(), kw_only=True)
+    description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         given: Any = self.document  # whatever the application wrote
@@ -118,6 +121,8 @@ class Resource(Generic[T]):
         object.__setattr__(self, "singular", singular)
         object.__setattr__(self, "name", self.name or _plural(singular))
         object.__setattr__(self, "path", self.path or self.name)
+        # The docstring of this class alone: `getdoc` would find what Beanie says of its own.
+        object.__setattr__(self, "description", inspect.cleandoc(self.description or self.document.__doc__ or ""))
         object.__setattr__(self, "operations", self._checked_operations())
         object.__setattr__(self, "references", self._checked_references())
         for word in (self.name, self.singular, self.path):

@@ -11,6 +11,7 @@ from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Stored, c
 from regesta.errors import Conflict, Malformed, PreconditionFailed, TooLarge, Unavailable, UnsupportedMedia
 from regesta.http import (
     VALIDATE_ONLY_PARAMETER,
+    Tag,
     body_schema,
     document_answer,
     document_response,
@@ -29,7 +30,9 @@ from regesta_models.parts import LARGEST
 
 JSON = "application/json"
 LARGEST_BODY = 4096  # bytes
-TAGS: list[str | Enum] = ["aliases"]
+TAGS: list[str | Enum] = [
+    Tag("aliases", "Names that point at one version each, such as `production`, and move with its gates.")
+]
 COLLECTION = "/models/{model}/aliases"
 ONE = f"{COLLECTION}/{{alias}}"
 

@@ -21,6 +21,7 @@ from regesta.errors import (
 )
 from regesta.http import (
     Streamed,
+    Tag,
     byte_range,
     has_condition,
     is_wanted,
@@ -38,7 +39,7 @@ from regesta_models.manifests import files_digest
 from regesta_models.parts import LARGEST, Artifact
 
 BYTES = "application/octet-stream"
-TAGS: list[str | Enum] = ["artifacts"]
+TAGS: list[str | Enum] = [Tag("artifacts", "The files of a version: bytes in, bytes out.")]
 COLLECTION = "/models/{model}/versions/{version}/artifacts"
 ONE = f"{COLLECTION}/{{path:path}}"
 

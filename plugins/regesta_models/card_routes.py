@@ -19,6 +19,7 @@ from regesta.errors import (
 )
 from regesta.http import (
     VALIDATE_ONLY_PARAMETER,
+    Tag,
     no_parameters,
     only_validates,
     precondition_of,
@@ -181,7 +182,7 @@ def _add_version_card(router: APIRouter, cards: Cards) -> None:
 
 def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any, Any]) -> None:
     get, put, delete = endpoints
-    tags: list[Any] = ["cards"]
+    tags: list[Any] = [Tag("cards", "What people should know of a model or a version, in Markdown.")]
     read = problem_answers(Malformed, NotFound, NotAcceptable, PreconditionFailed, Invalid, Unsupported, Unavailable)
     write = problem_answers(Malformed, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)
     body = problem_answers(TooLarge, UnsupportedMedia, Unsupported)

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from regesta import Caller, Change, Conflict, Invalid, Issue, NotFound, ProblemRoute, Registry, Unsupported, caller_of
 from regesta.errors import Malformed, Unavailable
-from regesta.http import problem_answers
+from regesta.http import Tag, problem_answers
 from regesta.operations import bounded
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters, size_parameter
@@ -26,7 +26,7 @@ from regesta_models.documents import Registered, Version
 
 PATH = "/models/{model}/versions/{version}:lineage"
 USUAL_DEPTH, MOST_DEPTH, MOST_NODES = 3, 20, 500
-TAGS: list[str | Enum] = ["lineage"]
+TAGS: list[str | Enum] = [Tag("lineage", "What a version was made from, and what was made from it.")]
 TURNS = "regesta_lineage_turns"
 # MongoDB's: a $graphLookup needs more than 100 MB.
 TOO_MUCH_MEMORY = frozenset({40099, 292, 16945})

@@ -128,6 +128,7 @@ deployments: Resource[Deployment] = Resource(
 all_deployments: Resource[Deployment] = Resource(
     Deployment,
     name="all-deployments",
+    description="Deployments of all versions of all models. Each is written below its version.",
     path="deployments",
     key="name",  # as below a version, for one schema; unique only there, so nothing is sorted by it
     scope=workspace_scope,

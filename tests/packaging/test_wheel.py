@@ -49,6 +49,14 @@ def test_nothing_else_is_in_it(wheel: ZipFile, dist_info: str) -> None:
     assert not [name for name in wheel.namelist() if "__pycache__" in name or name.endswith(".pyc")]
 
 
+def test_the_documentation_page_is_in_it_with_its_licences(wheel: ZipFile, dist_info: str) -> None:
+    folder = ROOT / "core" / "regesta" / "service" / "swagger_ui"
+    files = {f"regesta/service/swagger_ui/{path.name}" for path in folder.iterdir()}
+    licences = {f"{dist_info}/licenses/{path.relative_to(ROOT)}" for path in folder.glob("*LICENSE*")}
+    assert len(licences) == 2
+    assert files | licences <= set(wheel.namelist())
+
+
 def test_every_module_is_in_it(wheel: ZipFile) -> None:
     modules = {
         str(PurePosixPath(path.relative_to(ROOT / folder)))

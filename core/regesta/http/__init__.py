@@ -20,9 +20,10 @@ from regesta.http.methods import only_validates
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.ranges import byte_range
 from regesta.http.received import whole_pieces
-from regesta.http.router import ResourceOptions, crud_router, registry_router
+from regesta.http.router import ResourceOptions, collection_path, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 from regesta.http.streams import STALLED, Streamed, surely
+from regesta.http.tags import Tag
 
 __all__ = [
     "STALLED",
@@ -33,11 +34,13 @@ __all__ = [
     "ProblemRoute",
     "ResourceOptions",
     "Streamed",
+    "Tag",
     "answer_lines",
     "body_schema",
     "byte_range",
     "caller_of",
     "check_path",
+    "collection_path",
     "crud_router",
     "document_answer",
     "document_response",

@@ -225,7 +225,7 @@ class Endpoints(Generic[T]):
         return self._exchange.written(request, written, dry=dry)
 
     async def delete(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
-        """Delete the document. Where the resource has `:restore`, that brings it back."""
+        """Delete the document."""
         check_path(request)
         refuse_untyped_body(request)
         parameters = parse_parameters(request.scope["query_string"], self.delete_parameters)

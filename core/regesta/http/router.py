@@ -19,6 +19,7 @@ from regesta.http.headers import MERGE_PATCH
 from regesta.http.history import REVERTS, RevertBody
 from regesta.http.methods import METHODS, Method
 from regesta.http.routes import ResourceRoute, ResourceRouter
+from regesta.http.tags import Tag
 from regesta.operations import Operations, Registry
 from regesta.query import openapi_parameters
 from regesta.resource import Resource
@@ -58,6 +59,7 @@ class ResourceOptions(TypedDict, total=False):
     watch: WatchLimits
     secret: str | None
     tags: Sequence[str]
+    description: str
 
 
 def crud_router(
@@ -146,7 +148,7 @@ def _route(
         generate_unique_id_function=_unique_id(name, path),
         summary=_summary(resource, operation),
         description=_description(resource, operation, endpoints),
-        tags=list(resource.tags or [resource.name]),
+        tags=list(resource.tags or [Tag(resource.name, resource.description.partition("\n\n")[0])]),
         status_code=success,
         responses=shown.responses(operation),
         dependencies=[*resource.dependencies, *_own_dependencies(resource, operation)],
@@ -251,7 +253,8 @@ def _summary(resource: Resource[Any], operation: Operation) -> str:
 
 def _description(resource: Resource[Any], operation: Operation, endpoints: Endpoints[Any]) -> str:
     """What the endpoint's docstring says, which is for clients; of a list, what the documents are before it."""
-    # Of this class alone: `getdoc` would find what Beanie says of its own.
-    own = resource.document.__doc__ if operation is Operation.LIST else None
-    said = (own, getattr(endpoints, operation).__doc__)
+    own = resource.description if operation is Operation.LIST else ""
+    said = [own, getattr(endpoints, operation).__doc__]
+    if operation is Operation.DELETE and Operation.RESTORE in offered(endpoints.operations):
+        said.append("`:restore` brings it back.")
     return "\n\n".join(inspect.cleandoc(text) for text in said if text)

@@ -18,15 +18,15 @@ from regesta.http import registry_router
 from regesta.operations import Registry
 from regesta.service import plugins
 from regesta.service.browsers import BrowserMiddleware
+from regesta.service.documentation import documentation_router
 from regesta.service.health import Readiness, health_router
 from regesta.service.hosts import AllowedHosts
+from regesta.service.openapi import API, Service
 from regesta.service.problems import add_problem_handlers, routes_of
 from regesta.service.proxies import Proxies
 from regesta.service.requests import RequestMiddleware
 from regesta.service.settings import Settings
 from regesta.store import open_store
-
-API = "/api/v1"
 
 _DESCRIPTION = """\
 A registry on MongoDB. Every resource offers the same operations, filters, conditional requests and errors.
@@ -59,8 +59,8 @@ def create_app(settings: Settings | None = None, *, hooks: Hooks | None = None) 
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=_lifespan(settings, hooks, plugins.documents(resources, hooks), readiness),
         redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's
+        docs_url=None,  # FastAPI's pages load their scripts from the internet
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
     app.state.settings = settings
     app.state.registry = registry
@@ -100,47 +100,11 @@ async def open_registry(settings: Settings | None = None, *, existing: bool = Fa
             raise
 
 
-class Service(FastAPI):
-    """The application, whose OpenAPI says exactly what is accepted."""
-
-    def openapi(self) -> dict[str, Any]:
-        """FastAPI's document, in which the bounds of int64 are whole numbers again.
-
-        FastAPI turns every `maximum` into a float, and the nearest one to 2^63-1 is 2^63, which is refused.
-        """
-        if self.openapi_schema is None:
-            self.openapi_schema = _with_request_ids(_with_whole_bounds(super().openapi()))
-        return self.openapi_schema
-
-
-def _with_request_ids(document: dict[str, Any]) -> dict[str, Any]:
-    """The header that each answer carries."""
-    shown = {"description": "What the log and the audit trail know the request by.", "schema": {"type": "string"}}
-    document.setdefault("components", {})["headers"] = {"RequestId": shown}
-    for path in document["paths"].values():
-        for operation in path.values():
-            for answer in operation["responses"].values():
-                answer.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/RequestId"}
-    return document
-
-
-def _with_whole_bounds(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_with_whole_bounds(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    found = {key: _with_whole_bounds(value) for key, value in node.items()}
-    if found.get("type") == "integer":
-        for bound in ("minimum", "maximum"):
-            if isinstance(found.get(bound), float):
-                found[bound] = min(int(found[bound]), 2**63 - 1)
-    return found
-
-
 def _mount(
     app: FastAPI, hooks: Hooks, registry: Registry, readiness: Readiness, mounted: Mapping[str, ASGIApp]
 ) -> None:
     app.add_api_route("/", _to_documentation, methods=["GET", "HEAD"], include_in_schema=False)
+    app.include_router(documentation_router())
     app.include_router(health_router(readiness))
     # They share no path with what follows, and are found sooner so.
     for path, application in mounted.items():

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
-from regesta.http import ProblemRoute, problem_answer
+from regesta.http import ProblemRoute, Tag, problem_answer
 
 PING = 1.0  # seconds
 
@@ -49,7 +49,7 @@ class Readiness:
 
 def health_router(readiness: Readiness) -> APIRouter:
     """The routes; GET and HEAD."""
-    router = APIRouter(route_class=ProblemRoute, tags=["health"])
+    router = APIRouter(route_class=ProblemRoute, tags=[Tag("health", "What an orchestrator asks.")])
 
     async def livez() -> Health:
         """200 while the process serves requests, whatever the store does: restart it where this fails."""
