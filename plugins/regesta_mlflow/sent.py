@@ -129,7 +129,7 @@ async def sent_of(request: Request) -> Sent:
     return Sent(_object(await _body(request)), queried=False)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request) -> bytearray:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _FOREIGN_FORMS or has_untyped_body(request.scope["headers"]):
         raise Refusal(f"Bad Request. Content-Type must be {JSON!r}, not {kind!r}")
@@ -139,10 +139,10 @@ async def _body(request: Request) -> bytes:
             body += piece
             if len(body) > LARGEST_BODY:
                 raise Refusal(f"The body has more than {LARGEST_BODY} bytes")
-    return bytes(body)
+    return body
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def _object(body: bytearray) -> Mapping[str, Any]:
     """The object in a body; what is none has no fields. Old clients send it as a JSON text. Raises Refusal."""
     try:
         check_value_count(body)

@@ -1,6 +1,6 @@
 """`POST /books:batch`: many writes in one request, by the same way as single ones."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from beanie import Document
@@ -14,10 +14,10 @@ from regesta.http.batch_bodies import BatchBody, Item, read_batch
 from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, check_path, media_type_of
 from regesta.http.idempotency import answer_once
+from regesta.http.large_bodies import kept_answer, large_body_of
 from regesta.http.methods import only_validates
 from regesta.http.problems import problem_of
-from regesta.http.received import body_of
-from regesta.http.responses import JsonResponse, quoted
+from regesta.http.responses import quoted
 from regesta.operations import (
     JsonPatch,
     MergePatch,
@@ -53,28 +53,43 @@ class Batch:
         dry = only_validates(request)
         media_type_of(request, JSON)
         caller = await self._exchange.callers.of(request, Operation.BATCH, scope, actor)
-        body = await body_of(request, self._resource.max_body_size * BATCH_BODIES)
-        pace = Pace()
-        tree = parse_json(body, self._resource.max_body_values * BATCH_VALUES)
-        await pace.rest()
-        check_storable(tree, self._widening(tree))
-        await pace.rest()
-        batch = read_batch(self._operations, tree)
-        del tree
-        works = await self._prepared(request, (scope, actor), caller, batch)
+        limit, most = self._resource.max_body_size * BATCH_BODIES, self._resource.max_body_values * BATCH_VALUES
+        async with large_body_of(request, limit, self._resource.timeout) as body:
+            pace, repeats = Pace(), self._exchange.repeats(request, caller, body)
+            tree = parse_json(body, most)
+            del body
+            await pace.rest()
+            check_storable(tree, self._widening(tree))
+            await pace.rest()
+            batch = read_batch(self._operations, tree)
+            del tree
+            return await self._answered(request, (scope, actor), caller, batch, repeats=repeats, dry=dry)
+
+    async def _answered(
+        self,
+        request: Request,
+        resolved: tuple[Any, Any],
+        caller: Caller,
+        batch: BatchBody,
+        *,
+        repeats: Repeats | None,
+        dry: bool,
+    ) -> Response:
+        works = await self._prepared(request, resolved, caller, batch)
         atomic, keys = batch.atomic, [item.key if isinstance(item, Item) else None for item in batch.items]
         del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
         parents = self._exchange.keys(request) or None
-        repeats = self._exchange.repeats(request, caller, body)
         if dry or repeats is None:
             outcomes = await self._done(works, parents, atomic=atomic, validate_only=dry)
-            return JsonResponse(await _content(request, keys, outcomes, validate_only=dry))
+            results = _results(request, keys, outcomes, validate_only=dry)
+            return await kept_answer(results)
 
         async def perform(repeats: Repeats) -> Answer:
             answers: list[Answer] = []
 
             async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
-                answers.append(Answer(200, {}, await _content(request, keys, outcomes)))
+                content = b"".join([part async for part in _results(request, keys, outcomes)])
+                answers.append(Answer(200, {}, content))
                 await repeats.keep(unit, answers[-1])
 
             await self._done(works, parents, Bracket(repeats.begin, conclude), atomic=atomic)
@@ -179,14 +194,16 @@ class Batch:
         return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
 
 
-async def _content(
+async def _results(
     request: Request, keys: Sequence[str | None], outcomes: Sequence[Outcome], *, validate_only: bool = False
-) -> bytes:
-    pace, results = Pace(), []
+) -> AsyncGenerator[bytes]:
+    """The JSON of the answer, part by part."""
+    pace, before = Pace(), b'{"results":['
     for key, outcome in zip(keys, outcomes, strict=True):
-        results.append(dumps(_result(request, key, outcome, validate_only=validate_only)))
+        yield before + dumps(_result(request, key, outcome, validate_only=validate_only))
+        before = b","
         await pace.rest()
-    return b'{"results":[' + b",".join(results) + b"]}"
+    yield b"]}"
 
 
 class Creation:

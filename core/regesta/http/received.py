@@ -16,10 +16,7 @@ SMALL = 16 * 1024
 
 async def body_of(request: Request, limit: int) -> bytes:
     """The body's bytes. Raises TooLarge as soon as it is known to exceed `limit` bytes, Malformed where it is cut."""
-    announced = request.headers.get("content-length", "")
-    # int() refuses thousands of digits with an error of its own.
-    if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > limit):
-        raise TooLarge(f"the body may have at most {limit} bytes")
+    check_announced(request, limit)
     chunks = bytearray()
     async with aclosing(whole_pieces(request)) as pieces:
         async for chunk in pieces:
@@ -27,6 +24,14 @@ async def body_of(request: Request, limit: int) -> bytes:
             if len(chunks) > limit:
                 raise TooLarge(f"the body may have at most {limit} bytes")
     return bytes(chunks)
+
+
+def check_announced(request: Request, limit: int) -> None:
+    """Raises TooLarge for a body whose Content-Length is larger than `limit`."""
+    announced = request.headers.get("content-length", "")
+    # int() refuses thousands of digits with an error of its own.
+    if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > limit):
+        raise TooLarge(f"the body may have at most {limit} bytes")
 
 
 async def small_pieces_of(request: Request) -> AsyncGenerator[bytes]:

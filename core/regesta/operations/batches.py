@@ -17,6 +17,7 @@ from regesta.operations.pending import ItemFailed, NotRecorded
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
 from regesta.pacing import Pace
+from regesta.schemas import shortened
 from regesta.store import Atomicity, atomicity_of
 
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
@@ -131,7 +132,9 @@ def merged(failures: Sequence[ProblemError]) -> ProblemError:
     """The first of them; where it says that the request is not valid, with everything else that is not."""
     first = failures[0]
     if isinstance(first, Invalid):
-        return Invalid.of([issue for found in failures if isinstance(found, Invalid) for issue in found.issues])
+        invalid = [found for found in failures if isinstance(found, Invalid)]
+        issues = (issue for found in invalid for issue in found.issues)
+        return Invalid.of(shortened(issues, sum(len(found.issues) for found in invalid)))
     return first
 
 

@@ -99,6 +99,7 @@ class Updates(Creates[T]):
         if not update:
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
+        await pace.rest()
         written = await self._store_update(raw, update, caller, unit, after)
         for child in self.children:
             await child.copy_down(raw, written, unit)

@@ -14,7 +14,7 @@ LEAST_BYTES = 2
 PREFIXES = (1024 * 1024, 4 * 1024 * 1024)
 
 
-def check_value_count(body: bytes, most: int = MAX_VALUES) -> None:
+def check_value_count(body: bytes | bytearray, most: int = MAX_VALUES) -> None:
     """Raises TooLarge (TOO_MANY_VALUES) if a JSON text has more than `most` values.
 
     A text that is not JSON passes, or is refused for what looks like too many values.
@@ -23,7 +23,7 @@ def check_value_count(body: bytes, most: int = MAX_VALUES) -> None:
         raise TooLarge(f"the body has more than {most:,} values: split it", code="TOO_MANY_VALUES")
 
 
-def has_more_values(text: bytes, most: int) -> bool:
+def has_more_values(text: bytes | bytearray, most: int) -> bool:
     """Whether a JSON text has more than `most` values, in less time than it takes to count them."""
     if len(text) <= most * LEAST_BYTES:
         return False
@@ -39,21 +39,21 @@ def has_more_values(text: bytes, most: int) -> bool:
     return False
 
 
-def value_count(text: bytes) -> int:
+def value_count(text: bytes | bytearray) -> int:
     """How many values a JSON text has. An array or object that is empty counts as two."""
     return _outside(_unescaped(text))
 
 
-def _unescaped(text: bytes) -> bytes:
+def _unescaped(text: bytes | bytearray) -> bytes | bytearray:
     """The text without quotes that do not end a string."""
     return text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
 
 
-def _outside(plain: bytes) -> int:
+def _outside(plain: bytes | bytearray) -> int:
     """What stands outside of strings, counted."""
     return _separators(b"".join(plain.split(b'"')[::2]))
 
 
-def _separators(text: bytes) -> int:
+def _separators(text: bytes | bytearray) -> int:
     """The first value, and each that a comma or a bracket stands before."""
     return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
