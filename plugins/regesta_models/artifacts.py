@@ -14,6 +14,7 @@ from regesta.errors import ConfigurationError
 from regesta.operations import NO_CONDITION, bounded
 from regesta.store import collection_of
 from regesta_models import blobs
+from regesta_models.blob_records import BlobRecords
 from regesta_models.blobs import STEP, Blob, Blobs
 from regesta_models.documents import Version, VersionStatus
 from regesta_models.parts import Artifact
@@ -56,7 +57,7 @@ class Artifacts:
     @property
     def blobs(self) -> Blobs:
         """The bytes in the database that the documents are bound to."""
-        return Blobs(self._versions.collection.database, self.settings, self._outside)
+        return Blobs(self._versions, self.settings, self._outside)
 
     async def prepare(self) -> None:
         """Make the place ready that is set. Raises ConfigurationError where it can take no files."""
@@ -146,7 +147,7 @@ class Artifacts:
     async def kept(self, version: Version) -> frozenset[str]:
         """The digests of those artifacts whose bytes are kept here."""
         async with bounded(STEP):
-            return await self.blobs.kept(version.workspace, [file.sha256 for file in version.artifacts])
+            return frozenset(await self.blobs.sizes(version.workspace, [file.sha256 for file in version.artifacts]))
 
 
 async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -158,16 +159,16 @@ async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator
 
 async def mark_contents(changes: Sequence[Change[Any]], session: Any) -> None:
     """Mark the bytes that entries name or stop to name, in the transaction that writes the entries."""
-    database = collection_of(Version).database
+    records = BlobRecords(collection_of(Version).database)
     for change in changes:
         version = change.after or change.before
         if not isinstance(version, Version):
             continue
         before, after, workspace = _contents(change.before), _contents(change.after), version.workspace
         if after - before:
-            await blobs.referenced(database, workspace, sorted(after - before), session)
+            await records.named(workspace, sorted(after - before), session)
         if before - after:
-            await blobs.released(database, workspace, sorted(before - after), session)
+            await records.released(workspace, sorted(before - after), session)
 
 
 def _contents(version: Version | None) -> set[str]:

@@ -94,8 +94,8 @@ class Importer:
                 raise BadBundle(f"the file {path!r} is none that version {entry.document['number']} tells of")
             if sha256 in contents:
                 continue
-            if await kept.has_bytes(self._workspace, sha256):
-                await kept.touch(self._workspace, [sha256])
+            if await kept.whole(self._workspace, sha256) is not None:
+                await kept.records.touch(self._workspace, [sha256])
             else:
                 pieces = self._each(bundle.pieces(layer["digest"]), contents)
                 await kept.receive(self._workspace, pieces, {path: sha256})
@@ -110,11 +110,11 @@ class Importer:
     async def _sign_of_life(self, contents: set[str]) -> None:
         """Once a minute: a sweep leaves those alone that came before."""
         if time.monotonic() - self._touched > TOUCH:
-            await self._artifacts.blobs.touch(self._workspace, contents)
+            await self._artifacts.blobs.records.touch(self._workspace, contents)
             self._touched = time.monotonic()
 
     async def _check_bytes(self, unit: Unit, contents: set[str]) -> None:
-        if contents - await self._artifacts.blobs.kept(self._workspace, contents, unit.session):
+        if contents - (await self._artifacts.blobs.sizes(self._workspace, contents, unit.session)).keys():
             raise Unavailable("bytes were swept before they were used: import the bundle again")
 
     # documents

@@ -1,22 +1,21 @@
 """Deletes bytes that nothing names: interrupted uploads, and what no version has any more.
 
-Only what nobody touched for an hour, so that an upload has the time to add its entry. A sweep first takes the record
-out of reach, in a transaction that looks for entries once more, and then deletes the bytes; one that is killed in
-between is finished by the next. Several may run at once.
+Only what nobody touched for an hour, so that an upload has the time to add its entry. A sweep first condemns the
+record, in a transaction that looks for entries once more (the rule is in `blob_records.py`), and then deletes the
+bytes; the next sweep finishes one that was killed in between. Several may run at once.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fastapi import FastAPI
 
 from regesta import Registry, Unit, hookimpl
 from regesta_models.artifacts import Artifacts
+from regesta_models.blob_records import Record
 from regesta_models.blobs import Blobs
 
 logger = logging.getLogger("regesta.models")
@@ -44,7 +43,7 @@ async def sweep(registry: Registry, blobs: Blobs, keep: timedelta = KEEP) -> Swe
     async with aclosing(blobs.reachable_candidates(datetime.now(UTC) - keep)) as records:
         async for record in records:
             try:
-                if await _taken(registry, blobs, record):
+                if await _condemned(registry, blobs, record):
                     await blobs.remove(record)
                     count, size = count + 1, size + record.get("size", 0)
             except Exception:
@@ -53,27 +52,37 @@ async def sweep(registry: Registry, blobs: Blobs, keep: timedelta = KEEP) -> Swe
     return Swept(count, size, failed)
 
 
-async def _taken(registry: Registry, blobs: Blobs, record: Mapping[str, Any]) -> bool:
-    """Whether the bytes may be deleted: no entry names them, and now none can any more."""
+async def _condemned(registry: Registry, blobs: Blobs, record: Record) -> bool:
+    """Whether the bytes may be deleted: no entry names them, or other bytes took their place."""
     if "swept" in record:
         return True
-    versions = registry["versions"]
-    unchanged = {"_id": record["_id"], "touched_at": record["touched_at"], "candidate": True}
+    versions, records = registry["versions"], blobs.records
+    content, substitute = record.get("sha256"), None
+    if displaced := "displaced" in record:
+        content = record["displaced"]
+        substitute = await blobs.whole(record["workspace"], content)
+        if substitute is None and await blobs.is_whole(record):
+            await _put_back(blobs, record, content)
+            return False
 
     async def work(unit: Unit) -> bool:
-        content = record.get("sha256")
-        if content is not None:
-            entry = {"workspace": record["workspace"], "artifacts.sha256": content}
-            if await versions.collection.find_one(entry, {"_id": 1}, session=unit.session) is not None:
-                named = {"$set": {"candidate": False}}
-                await blobs.records.update_one(unchanged, named, session=unit.session)
-                return False
-        away = {"$set": {"swept": True}, "$unset": {"sha256": ""}}
-        found = {**unchanged, "sha256": content} if content else {**unchanged, "sha256": {"$exists": False}}
-        done = await blobs.records.update_one(found, away, session=unit.session)
-        return bool(done.matched_count)
+        entry = {"workspace": record["workspace"], "artifacts.sha256": content}
+        named = content and await versions.collection.find_one(entry, {"_id": 1}, session=unit.session) is not None
+        if named and not displaced:
+            await records.still_named(record, unit.session)
+            return False
+        if named and (substitute is None or not await records.rely_on(substitute, unit.session)):
+            return False
+        return await records.condemn(record, unit.session)
 
     return await versions.run(work)
+
+
+async def _put_back(blobs: Blobs, record: Record, content: str) -> None:
+    """Let displaced bytes be found again: they are there, and what took their place is not."""
+    logger.warning("the bytes of %s are there again", record["_id"])
+    others = await blobs.records.of(record["workspace"], [content], [record["store"]])
+    await blobs.replace(next(iter(others), None), record["_id"], content, record["size"])
 
 
 async def _forever(registry: Registry, artifacts: Artifacts) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from bson import ObjectId
 
 from regesta.errors import ConfigurationError, MissingExtra, Unavailable
+from regesta.store import durable
 from regesta_models.settings import ARTIFACTS
 
 logger = logging.getLogger("regesta.models")
@@ -74,7 +75,7 @@ class GridVault:
     kind = "gridfs"
 
     def __init__(self, database: Any) -> None:
-        self.files, self.chunks = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"]
+        self.files, self.chunks = durable(database[f"{BUCKET}.files"]), durable(database[f"{BUCKET}.chunks"])
 
     async def prepare(self) -> None:
         """The indexes that GridFS has."""

@@ -15,6 +15,7 @@ from tests.models.application import MERGE_PATCH, Service, serve
 from regesta import Caller, Conflict, NotFound
 from regesta.store import open_store
 from regesta_models import Blobs, bundle_imports
+from regesta_models.blob_records import BlobRecords
 from regesta_models.bundle_exports import Exported, Exporter
 from regesta_models.bundle_imports import Imported, Importer
 from regesta_models.bundles import BadBundle, Bundle
@@ -130,18 +131,18 @@ class Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    seen, has_bytes, touch = Asked(), Blobs.has_bytes, Blobs.touch
+    seen, whole, touch = Asked(), Blobs.whole, BlobRecords.touch
 
-    async def finding(self: Blobs, workspace: str, sha256: str) -> bool:
+    async def finding(self: Blobs, workspace: str, sha256: str) -> Any:
         seen.found.append(sha256)
-        return await has_bytes(self, workspace, sha256)
+        return await whole(self, workspace, sha256)
 
-    async def touching(self: Blobs, workspace: str, contents: Iterable[str]) -> None:
+    async def touching(self: BlobRecords, workspace: str, contents: Iterable[str]) -> None:
         seen.touched += contents
         await touch(self, workspace, contents)
 
-    monkeypatch.setattr(Blobs, "has_bytes", finding)
-    monkeypatch.setattr(Blobs, "touch", touching)
+    monkeypatch.setattr(Blobs, "whole", finding)
+    monkeypatch.setattr(BlobRecords, "touch", touching)
     return seen
 
 

@@ -86,8 +86,8 @@ async def test_an_upload_that_was_given_up_goes(service: Service) -> None:
     vault = blobs._grid
     await blobs.receive("default", pieces(b"kept"))
     record = {"workspace": "default", "store": vault.kind, "candidate": True}
-    await blobs.records.update_one({}, {"$unset": {"sha256": "", "size": ""}})
-    writer = await vault.create((await blobs.records.find_one(record))["_id"])
+    await blobs.records.collection.update_one({}, {"$unset": {"sha256": "", "size": ""}})
+    writer = await vault.create((await blobs.records.collection.find_one(record))["_id"])
     assert await left(service) == (1, 1, 1)
     assert await swept(service, timedelta(hours=1)) == Swept()
     assert await swept(service) == Swept(1, 0)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pymongo
 from beanie import Document
 from beanie.exceptions import CollectionWasNotInitialized
-from pymongo import DeleteOne, UpdateMany
+from pymongo import DeleteOne, ReadPreference, UpdateMany, WriteConcern
 from pymongo.errors import PyMongoError
 
 from regesta.errors import ConfigurationError, Unavailable
@@ -59,6 +59,13 @@ def collection_of(document: type[Document]) -> Any:
         return collection
     # A client of the application may have a zone of its own, in which an instant would be written otherwise.
     return collection.with_options(codec_options=options.with_options(tzinfo=None))
+
+
+def durable(collection: Any) -> Any:
+    """The collection, with writes that wait for a majority and reads of the primary, whatever its client does."""
+    if _is_mongomock(collection.database.client):
+        return collection
+    return collection.with_options(write_concern=WriteConcern("majority"), read_preference=ReadPreference.PRIMARY)
 
 
 async def atomicity_of(collection: Any) -> Atomicity:
