@@ -11,7 +11,7 @@ from typing import Any
 
 from regesta import Caller, Change, Conflict, NotFound, Precondition, Registry, Stored, Unavailable, Unit
 from regesta.errors import ConfigurationError
-from regesta.operations import NO_CONDITION, bounded
+from regesta.operations import NO_CONDITION, Turns, bounded
 from regesta.store import collection_of
 from regesta_models import blobs
 from regesta_models.blob_records import BlobRecords
@@ -53,6 +53,7 @@ class Artifacts:
         self.settings = ArtifactSettings.load() if settings is None else settings
         self._versions = registry["versions"]
         self._outside = blobs.vault_of(self.settings)
+        self._contents = Turns()
 
     @property
     def blobs(self) -> Blobs:
@@ -112,7 +113,9 @@ class Artifacts:
             if await kept.find(written.document.workspace, blob.sha256, unit.session) is None:
                 raise Unavailable("the bytes were swept before they were used: send them again")
 
-        await self._versions.run(work, tuple(keys))
+        # Transactions that name one content conflict: those of this process go one after the other instead.
+        async with bounded(STEP), self._contents.of((version.workspace, blob.sha256)):
+            await self._versions.run(work, tuple(keys))
         return entry, new
 
     async def delete(

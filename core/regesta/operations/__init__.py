@@ -9,6 +9,7 @@ from regesta.operations.history import History
 from regesta.operations.pages import Count, Page, Stored
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.registry import Registry
+from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
 
@@ -25,6 +26,7 @@ __all__ = [
     "Precondition",
     "Registry",
     "Stored",
+    "Turns",
     "Unit",
     "Work",
     "Written",
