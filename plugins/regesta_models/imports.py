@@ -1,15 +1,16 @@
 """Models and their versions in one stream: `POST /versions` with a body of NDJSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from regesta import Caller, Conflict, Duplicate, Invalid, Issue, ProblemRoute, Registry, Unit, caller_of
-from regesta.errors import Malformed, PreconditionFailed, Unavailable, UnsupportedMedia
+from regesta.errors import Location, Malformed, PreconditionFailed, ProblemError, Unavailable, UnsupportedMedia
 from regesta.http import LineResult, answer_lines, problem_answers
-from regesta.operations import bounded
+from regesta.operations import bounded, relocated
 from regesta.query import Parameter, parse_parameters
 from regesta.schemas import dumps
 
@@ -57,17 +58,19 @@ class VersionImports:
         build_version = self._versions.bodies.builder(dumps(version), version)
 
         async def work(unit: Unit) -> LineResult:
-            known = await self._models.find(for_models, (name,), unit.session)
+            with _part("model"):
+                known = await self._models.find(for_models, (name,), unit.session)
             if known is not None:
                 number = await self._number(for_versions, name, source, unit)
                 if number is not None:
                     return _there(name, number, source, on_conflict)
-            elif unit.session is None:
-                # Nothing would take the model back where the version is refused.
-                build_version()
-            if known is None:
-                await self._models.create(for_models, (), build_model, unit)
-            written = await self._versions.create(for_versions, (name,), build_version, unit)
+            else:
+                # Where nothing would take the model back, too, the version is checked before it.
+                _check({"model": build_model, "version": build_version})
+                with _part("model"):
+                    await self._models.create(for_models, (), build_model, unit)
+            with _part("version"):
+                written = await self._versions.create(for_versions, (name,), build_version, unit)
             said = {"model": name, "key": written.key, "etag": f'"{written.etag}"', "model_created": known is None}
             return LineResult("created", 201, said)
 
@@ -77,6 +80,34 @@ class VersionImports:
     async def _number(self, caller: Caller, name: str, source: str, unit: Unit) -> int | None:
         found = await self._versions.find_where(caller, (name,), {"source": source}, session=unit.session)
         return None if found is None else int(found.raw["number"])
+
+
+@contextmanager
+def _part(part: str) -> Iterator[None]:
+    """Let the issues of a part of a line point into the line, as it was sent."""
+
+    def place(loc: Location) -> Location:
+        where = loc[0] if loc else ""
+        return ("body", "model", "name") if where == "path" else ("body", part, *loc[1:]) if where == "body" else loc
+
+    try:
+        yield
+    except ProblemError as error:
+        relocated(error, place)
+        raise
+
+
+def _check(builds: Mapping[str, Callable[[], object]]) -> None:
+    """Raise Invalid with every issue of all parts."""
+    issues: list[Issue] = []
+    for part, build in builds.items():
+        try:
+            with _part(part):
+                build()
+        except Invalid as error:
+            issues += error.issues
+    if issues:
+        raise Invalid.of(issues)
 
 
 def _there(name: str, number: int, source: str, on_conflict: OnConflict) -> LineResult:

@@ -22,7 +22,7 @@ from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
 from regesta.http.received import small_pieces_of
-from regesta.operations import Work, Written, bounded, each_by_itself
+from regesta.operations import Work, Written, bounded, each_by_itself, relocated
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
 from regesta.pacing import Pace
@@ -169,7 +169,7 @@ class Imports(Generic[T]):
                 works,
                 run.parents or None,
                 validate_only=run.validate_only,
-                place=lambda error, _: error,
+                place=lambda error, _: self._placed(error),
             )
         except ProblemError as error:
             outcomes = [error] * len(lines)
@@ -199,7 +199,7 @@ class Imports(Generic[T]):
                 return await self._replacing(run, tree, key)
             build = bodies.builder(text, tree)
         except ProblemError as error:
-            return error
+            return self._placed(error)
         return lambda unit, dry: self._operations.create(run.caller, run.parents, build, unit, validate_only=dry)
 
     async def _replacing(self, run: _Run, tree: dict[str, Any], key: str) -> Work:
@@ -218,6 +218,11 @@ class Imports(Generic[T]):
             unit=unit,
             validate_only=dry,
         )
+
+    def _placed(self, error: ProblemError) -> ProblemError:
+        """The problem of a line, whose key is in the line and not in the path."""
+        in_path, name = ("path", self._resource.singular), self._key_name
+        return error if name is None else relocated(error, lambda loc: ("body", name) if loc == in_path else loc)
 
     @property
     def _key_name(self) -> str | None:

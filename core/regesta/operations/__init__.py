@@ -6,6 +6,7 @@ from regesta.operations.deadlines import bounded
 from regesta.operations.etags import NO_CONDITION, Precondition, etag_of
 from regesta.operations.facets import Facet, facets
 from regesta.operations.history import History
+from regesta.operations.locations import relocated
 from regesta.operations.pages import Count, Page, Stored
 from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.registry import Registry
@@ -35,4 +36,5 @@ __all__ = [
     "each_by_itself",
     "etag_of",
     "facets",
+    "relocated",
 ]

@@ -6,13 +6,14 @@ and audit events back and sends them together.
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
 from regesta.operations.creates import Written
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.gathering import done_in
+from regesta.operations.locations import relocated
 from regesta.operations.pending import ItemFailed, NotRecorded
 from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
@@ -141,8 +142,8 @@ def merged(failures: Sequence[ProblemError]) -> ProblemError:
 def located(error: ProblemError, index: int) -> ProblemError:
     """The problem of a write, with pointers into the body of the batch."""
     above: Location = ("body", "operations", index)
-    issues = [replace(issue, loc=(*above, *_within(issue.loc))) for issue in error.issues]
-    error.issues = tuple(issues or [Issue(above, error.detail or error.title, error.code.lower())])
+    relocated(error, lambda loc: (*above, *_within(loc)))
+    error.issues = error.issues or (Issue(above, error.detail or error.title, error.code.lower()),)
     error.detail = f"operations.{index}: {error.detail or error.title}"
     return error
 
