@@ -11,7 +11,7 @@ from regesta.workspaces import workspace_scope
 from regesta_models.alias_routes import alias_router
 from regesta_models.artifact_routes import artifact_router
 from regesta_models.artifacts import Artifacts, mark_contents
-from regesta_models.blobs import COLLECTION
+from regesta_models.blob_records import COLLECTION
 from regesta_models.card_routes import card_router
 from regesta_models.cards import ModelCard, VersionCard
 from regesta_models.compare import compare_router
