@@ -10,6 +10,7 @@ from regesta.errors import Forbidden, Invalid, Issue, NotFound
 from regesta.inheritance import class_filter
 from regesta.operations.keys import Keys
 from regesta.resource import Resource
+from regesta.schemas.shape import input_name
 
 T = TypeVar("T", bound=Document)
 
@@ -81,8 +82,8 @@ class Addresses(Generic[T]):
         elif text in UNREACHABLE or "/" in text or text.endswith("\n"):
             message = "is no key: it is empty, '.' or '..', contains '/' or ends with a line break"
         if message:
-            wire = "id" if self.resource.key == "id" else self.key_field
-            raise Invalid.of([Issue(("body", wire), message, "key")])
+            sent = input_name(self.resource.key, self.resource.document.model_fields[self.resource.key])
+            raise Invalid.of([Issue(("body", sent), message, "key")])
         return text
 
     def _no_key(self, message: str) -> Invalid:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from regesta.errors import Location, ProblemError
+from regesta.errors import Invalid, Location, ProblemError
 
 E = TypeVar("E", bound=ProblemError)
 
@@ -15,5 +15,8 @@ def relocated(error: E, place: Callable[[Location], Location]) -> E:
     An operation says where an issue is as if its keys were in the path and its document was the body. Whoever took
     these from somewhere else, such as a line or a batch, says where they were sent.
     """
-    error.issues = tuple(replace(issue, loc=place(issue.loc)) for issue in error.issues)
+    issues = tuple(replace(issue, loc=place(issue.loc)) for issue in error.issues)
+    if isinstance(error, Invalid) and error.detail == Invalid.of(error.issues).detail:
+        error.detail = Invalid.of(issues).detail
+    error.issues = issues
     return error

@@ -28,9 +28,9 @@ def duplicate(
     """Which fields' values are taken; those that the server set (scope, parent) are left out."""
     details: Mapping[str, Any] = error.details or {}
     stored = [name for name in details.get("keyPattern", {}) if isinstance(name, str)]
-    names = [codec.wire_path(name) for name in stored]
-    sendable = codec.inputs.keys() - {codec.wire_names.get(name) for name in scope}
-    key = codec.wire_names.get(resource.key, resource.key)
+    names = [codec.sent_path(name) for name in stored]
+    sendable = codec.inputs.keys() - {codec.input_names.get(name) for name in scope}
+    key = codec.input_names.get(resource.key) or codec.wire_names.get(resource.key, resource.key)
     sent = [name for name in names if name.partition(".")[0] in sendable] or names or [key]
     issues = [Issue(("body", *name.split(".")), "is taken", "duplicate") for name in sent]
     return Duplicate(f"there is another {resource.singular} with the same {' and '.join(sent)}", issues=issues)

@@ -134,7 +134,8 @@ class Updates(Creates[T]):
         kept = self.resource.immutable - set(unlocked)
         changed = {path.partition(".")[0] for fields in update.values() for path in fields}
         fields = (found for found in stored.codec.shape.fields.values() if found.stored in changed)
-        wires = sorted(found.wire for found in fields if found.name in kept)
+        sent = stored.codec.input_names
+        wires = sorted(sent.get(found.name, found.wire) for found in fields if found.name in kept)
         if wires:
             raise Invalid.of([Issue(("body", wire), "cannot be changed once it is set", "immutable") for wire in wires])
 

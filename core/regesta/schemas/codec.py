@@ -269,6 +269,16 @@ class Codec(Generic[T]):
             shape = found.child if found else None
         return ".".join(parts)
 
+    def sent_path(self, stored: str) -> str:
+        """Return a stored dotted path as clients send it, which may differ from how it is shown."""
+        shape: Shape | None = self.shape
+        parts = []
+        for part in stored.split("."):
+            found = shape.fields.get(part) if shape else None
+            parts.append(input_name(found.name, shape.model.model_fields[found.name]) if shape and found else part)
+            shape = found.child if found else None
+        return ".".join(parts)
+
     def _projected(self, raw: Mapping[str, Any], view: View) -> dict[str, Any]:
         return self._visible(raw) if view is View.VISIBLE else self._whole(raw)
 
