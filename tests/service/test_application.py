@@ -343,3 +343,16 @@ def test_the_order_of_hooks_is_the_callers() -> None:
     hooks = Hooks(shelf, AuditTrail())
 
     assert create_app(Settings(), hooks=hooks).state.registry.hooks is hooks
+
+
+async def test_an_index_with_other_options_is_named_at_start_up(serve: Serve, mongod_uri: str, database: Any) -> None:
+    await database["books"].create_index([("workspace", 1), ("isbn", 1)])
+
+    said = (
+        r"plugin 'tests.service.shelf': the index 'workspace_1_isbn_1' of the collection 'books' in .* is stored with "
+        r"other options than Book declares\. .* drop it by "
+        r"db\.getCollection\('books'\)\.dropIndex\('workspace_1_isbn_1'\)"
+    )
+    with pytest.raises(ConfigurationError, match=said):
+        async with client_of(service(store=mongod_uri, database=database.name)):
+            pass

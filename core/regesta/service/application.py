@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import metadata
 from typing import Any
 
-from beanie import Document, init_beanie
+from beanie import Document
 from fastapi import FastAPI
-from pymongo.errors import PyMongoError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp
 
-from regesta.errors import ConfigurationError, PluginError, ProblemError
+from regesta.errors import PluginError, ProblemError
 from regesta.hooks import Hooks
 from regesta.http import registry_router
 from regesta.operations import Registry
@@ -21,6 +21,7 @@ from regesta.service.browsers import BrowserMiddleware
 from regesta.service.documentation import documentation_router
 from regesta.service.health import Readiness, health_router
 from regesta.service.hosts import AllowedHosts
+from regesta.service.indexes import bind
 from regesta.service.openapi import API, Service
 from regesta.service.problems import add_problem_handlers, routes_of
 from regesta.service.proxies import Proxies
@@ -92,7 +93,7 @@ async def open_registry(settings: Settings | None = None, *, existing: bool = Fa
     resources = plugins.resources(hooks)
     registry = Registry(resources, hooks)
     async with open_store(settings.store, database=settings.database, existing=existing) as store:
-        await _prepare(store.database, plugins.documents(resources, hooks))
+        await bind(store.database, plugins.documents(resources, hooks), partial(plugins.owner_of, hooks))
         try:
             yield registry
         except ProblemError as error:
@@ -138,7 +139,7 @@ def _lifespan(settings: Settings, hooks: Hooks, documents: Sequence[type[Documen
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_store(settings.store, database=settings.database) as store:
-            await _prepare(store.database, documents)
+            await bind(store.database, documents, partial(plugins.owner_of, hooks))
             app.state.store = store
             async with plugins.started(hooks, app):
                 readiness.begin(store.database)
@@ -148,11 +149,3 @@ def _lifespan(settings: Settings, hooks: Hooks, documents: Sequence[type[Documen
                     readiness.end()
 
     return lifespan
-
-
-async def _prepare(database: Any, documents: Sequence[type[Document]]) -> None:
-    """Bind the document classes to the database and make their indexes."""
-    try:
-        await init_beanie(database=database, document_models=list(documents))
-    except PyMongoError as error:
-        raise ConfigurationError(f"cannot prepare the collections and indexes of {database.name!r}: {error}") from error

@@ -91,6 +91,14 @@ def documents(resources: Iterable[Resource[Any]], hooks: Hooks | None = None) ->
     return list(dict.fromkeys(found))
 
 
+def owner_of(hooks: Hooks, document: type[Document]) -> str:
+    """The plugin that brings a document class; "" if that is none."""
+    for plugin, found in resources_by_plugin(hooks).items():
+        if document in documents(found):
+            return plugin
+    return next((plugin for plugin, kept in hooks.kept if kept is document), "")
+
+
 def _with_union(document: type[Document]) -> list[type[Document]]:
     union = union_of(document)
     return [document] if union is None else [union, document]
