@@ -23,8 +23,7 @@ from regesta.http import (
     Streamed,
     Tag,
     byte_range,
-    has_condition,
-    is_wanted,
+    client_has,
     no_parameters,
     precondition_of,
     problem_answers,
@@ -137,12 +136,13 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         request: Request, model: ModelKey, version: VersionKey, caller: Annotated[Caller, asking("list_artifacts")]
     ) -> Response:
         no_parameters(request)
-        found = await artifacts.version(caller, (model, version))
+        stored = await artifacts.version(caller, (model, version))
+        found = stored.document
         kept = await artifacts.kept(found)
         digest = files_digest(found.artifacts)
         # What is kept may change without the files.
         etag = hashlib.sha256(f"{digest} {sorted(kept)}".encode()).hexdigest()
-        if has_condition(request) and not is_wanted(request, etag):
+        if await client_has(request, stored, etag):
             return Response(status_code=304, headers={"ETag": f'"{etag}"'})
         files = sorted(found.artifacts, key=lambda file: file.path)
         shown = [{**file.model_dump(), "kept": file.sha256 in kept} for file in files]
@@ -263,7 +263,7 @@ async def _download(request: Request, opened: Opened) -> Response:
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "X-Content-Type-Options": "nosniff",
     }
-    if has_condition(request) and not is_wanted(request, sha256):
+    if await client_has(request, opened.version, sha256):
         return Response(status_code=304, headers=headers)
     part = byte_range(request, sha256, size)
     if part is not None:

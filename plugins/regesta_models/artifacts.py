@@ -23,8 +23,9 @@ from regesta_models.settings import ArtifactSettings
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An artifact whose bytes are kept here, as their record says."""
+    """An artifact of a version whose bytes are kept here, as their record says."""
 
+    version: Stored[Version]
     artifact: Artifact
     blob: Blob
     _blobs: Blobs
@@ -65,17 +66,23 @@ class Artifacts:
         if self._outside is not None:
             await self._outside.prepare()
 
-    async def version(self, caller: Caller, keys: Sequence[str]) -> Version:
+    async def version(self, caller: Caller, keys: Sequence[str]) -> Stored[Version]:
         """A version. Raises NotFound, Invalid, Unavailable."""
         found: Stored[Version] = await self._versions.get(caller, keys)
-        return found.document
+        return found
 
     async def check(self, caller: Caller, keys: Sequence[str], path: str, condition: Precondition) -> Version:
         """Whether an upload would be taken, before its bytes come. Raises what `put` raises."""
-        version = await self.version(caller, keys)
-        _check_pending(version)
-        condition.check(_content(version, path))
-        return version
+
+        async def work(unit: Unit) -> Version:
+            found: Stored[Version] = await self._versions.get(caller, keys, unit.session)
+            version = found.document
+            _check_pending(version)
+            condition.check(_content(version, path))
+            return version
+
+        # Nothing is written; but a refusal is to be as durable as that of `put`.
+        return await self._versions.run(work, transactional=False)
 
     async def put(
         self,
@@ -134,7 +141,8 @@ class Artifacts:
 
     async def open(self, caller: Caller, keys: Sequence[str], path: str) -> Opened:
         """A file, to be read. Raises NotFound, also for one that is only told of; Invalid, Unavailable."""
-        version = await self.version(caller, keys)
+        stored = await self.version(caller, keys)
+        version = stored.document
         entry = _entry(version, path)
         kept = self.blobs
         async with bounded(STEP):
@@ -145,7 +153,7 @@ class Artifacts:
         if blob is None:
             where = f"the version's source is {version.source}" if version.source else "the version names no source"
             raise NotFound(f"the bytes of {path!r} are not kept here: {where}", code="BYTES_NOT_KEPT")
-        return Opened(entry, blob, kept)
+        return Opened(stored, entry, blob, kept)
 
     async def kept(self, version: Version) -> frozenset[str]:
         """The digests of those artifacts whose bytes are kept here."""

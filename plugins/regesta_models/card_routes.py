@@ -20,6 +20,7 @@ from regesta.errors import (
 from regesta.http import (
     VALIDATE_ONLY_PARAMETER,
     Tag,
+    client_has,
     no_parameters,
     only_validates,
     precondition_of,
@@ -73,9 +74,7 @@ class Cards:
             raise NotFound("there is no card")
         tag = stored.etag + _SUFFIXES[form]
         headers = {"ETag": f'"{tag}"', "Vary": "Accept", **SAFE}
-        condition = precondition_of(request)
-        Precondition(if_match=condition.if_match).check(tag)
-        if condition.if_none_match and ("*" in condition.if_none_match or tag in condition.if_none_match):
+        if await client_has(request, stored, tag):
             return Response(status_code=304, headers=headers)
         body = await _in_form(stored, form)
         return Response(body, headers=headers, media_type=form)

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Annotated, Any
 
 import pytest
-from beanie import Document, Indexed, PydanticObjectId
+from beanie import Document, Indexed, PydanticObjectId, init_beanie
 from fastapi import Header
 from pymongo import IndexModel
 
-from regesta import Actor, Change, Hooks, Invalid, Parent, Resource, hookimpl, reads_when
+from regesta import Actor, Caller, Change, Hooks, Invalid, Parent, Registry, Resource, hookimpl, reads_when
 from regesta.audit import AuditRecord, AuditTrail
 from regesta.operations import gathering
 from regesta.store import collection_of
@@ -258,3 +258,24 @@ async def test_a_parent_that_goes_meanwhile_gets_no_child(database: Any, monkeyp
         codes = Counter((path, answer.status_code) for path, answer in zip(paths, answers, strict=True))
         assert codes == {("/accounts/a/entries", 404): 3, ("/accounts/b/entries", 201): 4}
         assert await collection_of(Entry).count_documents({}) == 4
+
+
+async def test_a_create_that_leaves_its_group_has_what_is_left_of_its_deadline(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await init_beanie(database, document_models=[Account, AuditRecord])
+    accounts = Registry([Resource(Account, name="accounts", key="name", timeout=10)], Hooks(AuditTrail()))["accounts"]
+    given: list[float] = []
+
+    async def leaves(_: Any, alone: Callable[[], Awaitable[Any]], __: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return await alone()
+
+    async def run(*_: Any, seconds: float = 0, **__: Any) -> None:
+        given.append(seconds)
+
+    monkeypatch.setattr(accounts.gathering, "join", leaves)
+    monkeypatch.setattr(accounts, "run", run)
+    await accounts.create(Caller(), (), lambda: Account(name="ann"))
+
+    assert 0 < given[0] <= 10 - 0.01

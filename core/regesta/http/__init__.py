@@ -20,6 +20,7 @@ from regesta.http.methods import only_validates
 from regesta.http.problems import Problem, problem_answer, problem_response
 from regesta.http.ranges import byte_range
 from regesta.http.received import whole_pieces
+from regesta.http.revisions import client_has
 from regesta.http.router import ResourceOptions, collection_path, crud_router, registry_router
 from regesta.http.routes import ProblemRoute
 from regesta.http.streams import STALLED, Streamed, surely
@@ -40,6 +41,7 @@ __all__ = [
     "byte_range",
     "caller_of",
     "check_path",
+    "client_has",
     "collection_path",
     "crud_router",
     "document_answer",

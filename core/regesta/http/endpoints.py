@@ -22,7 +22,6 @@ from regesta.http.headers import (
     check_path,
     count_of,
     has_condition,
-    is_wanted,
     media_type_of,
     precondition_of,
     refuse_untyped_body,
@@ -33,6 +32,7 @@ from regesta.http.imports import Imports, is_import
 from regesta.http.methods import VALIDATE_ONLY, only_validates
 from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, next_link, quoted
+from regesta.http.revisions import client_has
 from regesta.http.selection import select
 from regesta.http.watching import Watching
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, etag_of
@@ -140,9 +140,8 @@ class Endpoints(Generic[T]):
             headers = self._vary
             (wire,) = await self._expander.items(Asked(request, scope, actor), [dict(stored.raw)], asked["expand"])
         else:
-            etag = stored.etag
-            headers = {"ETag": quoted(etag), **self._vary}
-            if has_condition(request) and not is_wanted(request, etag):
+            headers = {"ETag": quoted(stored.etag), **self._vary}
+            if has_condition(request) and await client_has(request, stored):
                 return Response(status_code=304, headers=headers)
             wire = stored.codec.wire(stored.raw)
         if "fields" in asked:

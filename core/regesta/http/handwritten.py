@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.errors import Invalid, Malformed, ProblemError
-from regesta.http.headers import JSON, has_condition, is_wanted, media_type_of
+from regesta.http.headers import JSON, has_condition, media_type_of
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.problems import problem_answer
 from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, quoted
+from regesta.http.revisions import ConditionalResponse
 from regesta.operations import Stored
 from regesta.query import parse_parameters
 from regesta.schemas import dumps, issues_of, read_json
@@ -64,12 +65,13 @@ def document_response(
 ) -> Response:
     """A document as clients may see it, with its ETag; on GET and HEAD 304 where the client has this revision.
 
-    Raises Malformed and PreconditionFailed as a generated GET does.
+    If a condition is malformed or not met, the answer is the problem that a generated GET answers.
     """
     sent = {**(headers or {}), "ETag": quoted(stored.etag)}
-    if request.method in ("GET", "HEAD") and has_condition(request) and not is_wanted(request, stored.etag):
-        return Response(status_code=304, headers=sent)
-    return JsonResponse(dumps(stored.codec.wire(stored.raw)), status, sent)
+    whole = JsonResponse(dumps(stored.codec.wire(stored.raw)), status, sent)
+    if request.method in ("GET", "HEAD") and has_condition(request):
+        return ConditionalResponse(request, stored, whole, sent)
+    return whole
 
 
 def document_answer(document: type[Document], description: str) -> dict[str, Any]:

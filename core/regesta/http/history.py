@@ -14,12 +14,13 @@ from regesta.errors import Invalid, Issue, NotFound
 from regesta.hooks import merge_scopes
 from regesta.http.description import offered
 from regesta.http.exchange import Exchange
-from regesta.http.headers import JSON, check_path, has_condition, is_wanted, media_type_of
+from regesta.http.headers import JSON, check_path, media_type_of
 from regesta.http.methods import only_validates
 from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, next_link, quoted
+from regesta.http.revisions import client_has
 from regesta.http.selection import select
-from regesta.operations import History, Operations
+from regesta.operations import History, Operations, Stored
 from regesta.operations.actions import REPLACED
 from regesta.query import Parameter, page_size_parameter, page_token_parameter, parse_parameters
 from regesta.schemas import dumps, read_json
@@ -111,9 +112,11 @@ class Histories:
             raise Invalid.of([Issue(("query", "expand"), "shows what is there now: not together with revision")])
         keys, revision = self._exchange.keys(request), asked["revision"]
         caller = await self._caller(request, (Operation.GET, Operation.HISTORY), scope, actor)
-        wire = await self._wire(caller, keys, revision)
+        stored = await self._now(caller, keys)
+        wire = await self._wire(caller, keys, revision, stored)
         headers = {"ETag": quoted(revision)}
-        if has_condition(request) and not is_wanted(request, revision):
+        # What is there now was written after it: if that stays, so does all before.
+        if await client_has(request, stored, revision):
             return Response(status_code=304, headers=headers)
         if "fields" in asked:
             wire = select(wire, self._exchange.selection(asked["fields"]))
@@ -143,11 +146,13 @@ class Histories:
             merged = merge_scopes(merged, other.scope)
         return Caller(first.actor, first.request_id, merged)
 
-    async def _wire(self, caller: Caller, keys: tuple[str, ...], revision: str) -> Any:
+    async def _now(self, caller: Caller, keys: tuple[str, ...]) -> Stored[Any] | None:
         try:
-            stored = await self._operations.get(caller, keys)
+            return await self._operations.get(caller, keys)
         except NotFound:
-            stored = None
+            return None
+
+    async def _wire(self, caller: Caller, keys: tuple[str, ...], revision: str, stored: Stored[Any] | None) -> Any:
         if stored is not None and stored.etag == revision:
             return stored.codec.wire(stored.raw)
         return self._history.shown(await self._history.at(caller, keys, revision))

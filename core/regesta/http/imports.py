@@ -22,7 +22,7 @@ from regesta.http.lines import Line, Lines
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.outbox import Outbox
 from regesta.http.received import small_pieces_of
-from regesta.operations import Work, Written, bounded, each_by_itself, relocated
+from regesta.operations import Work, Written, each_by_itself, relocated
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Outcome
 from regesta.pacing import Pace
@@ -134,8 +134,9 @@ class Imports(Generic[T]):
         media_type_of(request, *NDJSON)
         caller = await self._exchange.callers.of(request, Operation.IMPORT, scope, actor)
         parents = self._exchange.keys(request)
-        async with bounded(self._resource.timeout):
-            await self._operations.parent_value(caller, parents, live=True)
+        await self._operations.run(
+            lambda unit: self._operations.parent_value(caller, parents, unit.session, live=True), transactional=False
+        )
         on_conflict = parameters.get("on_conflict", OnConflict.FAIL)
         dry = parameters.get("validate_only", False)
         run = _Run(request, scope, actor, caller, parents, on_conflict, dry)

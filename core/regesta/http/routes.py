@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import routing
 from fastapi.exceptions import RequestValidationError
+from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from regesta.errors import MethodNotAllowed, ProblemError
 from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
+from regesta.store import unavailable
 
 # FastAPI's keys in the scope of a request that an included router answers.
 FASTAPI, CONTEXT, INCLUDED = "fastapi", "effective_route_context", "included_router"
@@ -36,6 +38,11 @@ def answering(inner: Handler) -> Callable[[Request], Coroutine[Any, Any, Respons
             return problem_response(from_validation(error), request.scope["path"])
         except HTTPException as error:
             return from_http_exception(error, request.scope["path"])
+        except PyMongoError as error:
+            # Of what was asked outside of a deadline: the first request of all asks what the server can do.
+            if (known := unavailable(error)) is None:
+                raise
+            return problem_response(known, request.scope["path"])
 
     return handler
 

@@ -12,6 +12,7 @@ from regesta.operations.patches import JsonPatch, MergePatch, Patch
 from regesta.operations.registry import Registry
 from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit
+from regesta.operations.vouching import stands
 from regesta.operations.writes import Operations
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "etag_of",
     "facets",
     "relocated",
+    "stands",
 ]

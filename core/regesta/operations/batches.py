@@ -11,7 +11,7 @@ from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
 from regesta.operations.creates import Written
-from regesta.operations.deadlines import LATE, bounded
+from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
 from regesta.operations.gathering import done_in
 from regesta.operations.locations import relocated
 from regesta.operations.pending import ItemFailed, NotRecorded
@@ -124,9 +124,6 @@ async def each_by_itself(
                     raise found.error from None
                 break
     return await _one_by_one(works, deadline, place, validate_only=validate_only)
-
-
-MIN_SECONDS = 0.01
 
 
 def merged(failures: Sequence[ProblemError]) -> ProblemError:

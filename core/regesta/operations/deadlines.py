@@ -8,6 +8,7 @@ from pymongo.errors import PyMongoError
 from regesta.errors import Unavailable
 from regesta.store import unavailable
 
+MIN_SECONDS = 0.01  # what is left of a deadline that is over: 0 would mean that there is none
 LATE = "the write took too long; whether it was done is unknown"
 
 

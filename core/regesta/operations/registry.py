@@ -1,6 +1,7 @@
 """Every resource of an application, bound to its hooks."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -59,7 +60,11 @@ class Registry:
         bound = self._bound[resource]
         self.hooks.check_documents()
         return await run_unit(
-            bound.collection, work, transactional=True, seconds=bound.resource.timeout, turn=bound.turns.of(meets)
+            bound.collection,
+            work,
+            transactional=True,
+            seconds=bound.resource.timeout,
+            turn=partial(bound.turns.of, meets),
         )
 
     def _bind(self, resource: Resource[Any]) -> Operations[Any]:

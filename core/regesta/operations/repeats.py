@@ -5,6 +5,7 @@ answer here, one that was not has left nothing. (draft-ietf-httpapi-idempotency-
 """
 
 import hashlib
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from regesta.change import Caller
 from regesta.errors import Conflict, Invalid, Issue, Unsupported
-from regesta.operations.deadlines import bounded
+from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
 from regesta.operations.refusals import UNSTORABLE, unstorable
 from regesta.operations.unit import Unit
-from regesta.store import STANDARD, Atomicity, atomicity_of
+from regesta.store import STANDARD, Atomicity, acknowledged, atomicity_of
 
 R = TypeVar("R")
 
 COLLECTION = "idempotency_keys"
+EXPIRY = "at_1"
 KEPT_SECONDS = 24 * 60 * 60
 RETRY_AFTER = 1
 WRITE_CONFLICT = 112
@@ -40,7 +42,7 @@ class Answer:
 
 
 class InUse(Exception):
-    """Another request with the same key is on its way, or has just been committed."""
+    """Another request with the same key is on its way, or has just been done."""
 
 
 _ready: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
@@ -63,6 +65,7 @@ class Repeats:
         Raises Invalid where the key was used with another body, Conflict where the request is still on its way,
         Unsupported where the store has no transactions.
         """
+        deadline = time.monotonic() + seconds
         async with bounded(seconds):
             if await atomicity_of(self._documents) is not Atomicity.TRANSACTIONS:
                 raise Unsupported(
@@ -74,15 +77,14 @@ class Repeats:
         if known is not None:
             return known, True
         try:
-            return await perform(self), False
+            async with bounded(max(deadline - time.monotonic(), MIN_SECONDS), LATE):
+                return await perform(self), False
         except InUse:
-            async with bounded(seconds):
+            async with bounded(max(deadline - time.monotonic(), MIN_SECONDS)):
                 known = await self._known()
         if known is not None:
             return known, True
-        conflict = Conflict("a request with this Idempotency-Key is still on its way", code="IDEMPOTENCY_KEY_IN_USE")
-        conflict.headers["Retry-After"] = str(RETRY_AFTER)
-        raise conflict
+        raise _in_use()
 
     async def begin(self, unit: Unit) -> None:
         """Claim the key, before anything else is done in the transaction. Raises InUse."""
@@ -105,9 +107,14 @@ class Repeats:
             raise unstorable(error) from None
 
     async def _known(self) -> Answer | None:
-        found = await self._collection.find_one({"_id": self._id})
-        if found is None:
+        """What the first request was answered; None if it has stored nothing. Raises Conflict as long as it waits
+        for its majority, without which a failover would take its answer back.
+        """
+        if await self._collection.find_one({"_id": self._id}, {"_id": 1}) is None:
             return None
+        found = await acknowledged(self._collection).find_one({"_id": self._id})
+        if found is None:
+            raise _in_use()
         if found["fingerprint"] != self._fingerprint:
             issue = Issue(("header", "Idempotency-Key"), "was sent with another body before", "idempotency_key_reused")
             reused = Invalid.of([issue])
@@ -120,8 +127,16 @@ class Repeats:
         database = self._collection.database
         ready = _ready.setdefault(database.client, set())
         if database.name not in ready:
-            await self._collection.create_index("at", expireAfterSeconds=KEPT_SECONDS)
+            # To ask for what is there already would wait for the majority.
+            if EXPIRY not in await self._collection.index_information():
+                await self._collection.create_index("at", name=EXPIRY, expireAfterSeconds=KEPT_SECONDS)
             ready.add(database.name)
+
+
+def _in_use() -> Conflict:
+    conflict = Conflict("a request with this Idempotency-Key is still on its way", code="IDEMPOTENCY_KEY_IN_USE")
+    conflict.headers["Retry-After"] = str(RETRY_AFTER)
+    return conflict
 
 
 def _digest(data: bytes) -> bytes:

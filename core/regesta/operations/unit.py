@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from regesta.errors import ProblemError
 from regesta.operations.deadlines import LATE, bounded
-from regesta.operations.pending import Pending
+from regesta.operations.pending import ItemFailed, Pending
+from regesta.operations.vouching import Witness, rests_on_reads
 from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of
 
 R = TypeVar("R")
@@ -63,7 +66,8 @@ class Interrupt:
 class Unit:
     """One attempt of a unit of work. `session` is None where the store has no transactions.
 
-    `pending` is there where many writes are sent together. With `validate_only` nothing of it will stand.
+    `pending` is there where many writes are sent together. With `validate_only` nothing of it will stand. `unchanged`:
+    the result tells what is stored already.
     """
 
     session: Any = None
@@ -71,6 +75,12 @@ class Unit:
     after_commit: list[AfterCommit] = field(default_factory=list)
     pending: Pending | None = None
     validate_only: bool = False
+    unchanged: bool = False
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the result rests on what was read. The commit of a transaction waits for that as for its writes."""
+        return self.unchanged and self.session is None
 
     @property
     def read_only(self) -> bool:
@@ -93,17 +103,30 @@ async def run_unit(
     *,
     transactional: bool,
     seconds: float,
-    turn: AbstractAsyncContextManager[None] | None = None,
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> R:
     """Do `work` whole or not at all, then what it asked for after the commit, which is waited for as long.
 
     `work` may run again: it loads, decides and writes inside. `transactional` asks for a transaction where
-    the store has them. `turn` is waited for first. Raises Unavailable when time runs out or the database is away.
+    the store has them. `turn` is waited for first. What `work` raises or answers because of what it read is as durable
+    as a write. Raises Unavailable when time runs out or the database is away.
     """
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
-    async with bounded(seconds, LATE), turn or nullcontext():
-        unit, result = await _attempts(collection, work, transactional=transactional, seconds=seconds)
+    deadline, left = time.monotonic() + seconds, seconds
+    while True:
+        witness = Witness()
+        try:
+            async with bounded(left, LATE), turn():
+                unit, result = await _attempts(collection, work, witness, transactional=transactional, seconds=left)
+        except (ProblemError, ItemFailed) as error:
+            if not rests_on_reads(error) or await witness.confirms(deadline):
+                raise
+        else:
+            if not unit.vouches or await witness.confirms(deadline):
+                break
+        await asyncio.sleep(LONGEST_PAUSE)
+        left = max(deadline - time.monotonic(), 0)
     if unit.after_commit:
         await asyncio.wait({telling(unit.after_commit)}, timeout=seconds)
     if task and task.cancelling() > cancelled:
@@ -144,28 +167,35 @@ async def rehearse(collection: Any, work: Callable[[Unit], Awaitable[R]], second
 
 
 async def _attempts(
-    collection: Any, work: Callable[[Unit], Awaitable[R]], *, transactional: bool, seconds: float
+    collection: Any, work: Callable[[Unit], Awaitable[R]], witness: Witness, *, transactional: bool, seconds: float
 ) -> tuple[Unit, R]:
     atomicity = await atomicity_of(collection)
     if atomicity is Atomicity.LOCK:
         async with lock_of(collection):
             return await _until_won(work)
-    if not (transactional and atomicity is Atomicity.TRANSACTIONS):
+    if atomicity is not Atomicity.TRANSACTIONS:
+        return await _until_won(work)
+    if not transactional:
+        witness.see(collection, collection.database.client)
         return await _until_won(work)
 
     while True:
         try:
             # The driver's deadline is later than ours, so that a statement on its way can come to its end.
-            return await _in_transaction(collection, work, seconds + GRACE)
+            return await _in_transaction(collection, work, witness, seconds + GRACE)
         except LostRace:
             await asyncio.sleep(random.uniform(0, FIRST_PAUSE))  # noqa: S311 - spreads writers, guards nothing
 
 
-async def _in_transaction(collection: Any, work: Callable[[Unit], Awaitable[R]], seconds: float) -> tuple[Unit, R]:
+async def _in_transaction(
+    collection: Any, work: Callable[[Unit], Awaitable[R]], witness: Witness, seconds: float
+) -> tuple[Unit, R]:
     interrupt = Interrupt()
 
     async def attempt(session: Any) -> tuple[Unit, R]:
         interrupt.check()
+        if session is not None:
+            witness.see(collection, session.client)
         unit = Unit(session, interrupt)
         result = await work(unit)
         interrupt.check()

@@ -97,6 +97,7 @@ class Updates(Creates[T]):
         await pace.rest()
         self._keep_immutable(stored, update, unlocked)
         if not update:
+            unit.unchanged = True
             return Written(raw, stored.codec, self.addresses)
         await self._judge(change, unit)
         await pace.rest()

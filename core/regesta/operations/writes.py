@@ -3,8 +3,10 @@
 Each runs inside a unit of work and may run again; nothing it does is seen outside before the commit.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from beanie import Document
@@ -15,7 +17,7 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.bodies import Bodies
 from regesta.operations.creates import Build, Written
-from regesta.operations.deadlines import bounded
+from regesta.operations.deadlines import MIN_SECONDS, bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
 from regesta.operations.gathering import Gathering, Target, Works, once
@@ -90,9 +92,12 @@ class Operations(Deletes[T]):
             return self._create(unit, caller, parents, build)
 
         target = Target(caller, tuple(parents))
+        deadline = time.monotonic() + self.resource.timeout
 
         def alone() -> Awaitable[Written[T]]:
-            return self._in(unit, work, target.meets, validate_only=validate_only)
+            # What is left of it for one that left its group.
+            seconds = max(deadline - time.monotonic(), MIN_SECONDS)
+            return self._in(unit, work, target.meets, validate_only=validate_only, seconds=seconds)
 
         if unit is not None or validate_only or not await self._gathers():
             return await alone()
@@ -210,12 +215,20 @@ class Operations(Deletes[T]):
             work,
             transactional=transactional,
             seconds=seconds or self.resource.timeout,
-            turn=self.turns.of(subject),
+            turn=partial(self.turns.of, subject),
         )
 
     async def _in(
-        self, unit: Unit | None, work: Callable[[Unit], Awaitable[R]], subject: Hashable, *, validate_only: bool
+        self,
+        unit: Unit | None,
+        work: Callable[[Unit], Awaitable[R]],
+        subject: Hashable,
+        *,
+        validate_only: bool,
+        seconds: float = 0,
     ) -> R:
         if unit is not None:
             return await work(unit)
-        return await self.run(work, subject, transactional=self.transactional, validate_only=validate_only)
+        return await self.run(
+            work, subject, transactional=self.transactional, validate_only=validate_only, seconds=seconds
+        )

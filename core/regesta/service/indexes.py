@@ -1,13 +1,16 @@
 """Binds document classes to the database, with their indexes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from beanie import Document, init_beanie
 from pymongo.errors import OperationFailure, PyMongoError
 
 from regesta.errors import ConfigurationError
+
+# Which plugin brings a class.
+OwnerOf = Callable[[type[Document]], str]
 
 # IndexOptionsConflict, IndexKeySpecsConflict
 CONFLICTS = frozenset({85, 86})
@@ -17,22 +20,24 @@ _EXISTING = (
 )
 
 
-async def bind(database: Any, owners: Mapping[type[Document], str]) -> None:
-    """Bind the document classes, each of a plugin, to the database and make their indexes.
+async def bind(database: Any, documents: Sequence[type[Document]], owner_of: OwnerOf) -> None:
+    """Bind the document classes to the database and make their indexes.
 
-    Raises ConfigurationError. If an index is stored with other options than a class declares, it names the plugin, the
-    collection and the index, and says what to do.
+    Raises ConfigurationError. If an index is stored with other options than a class declares, it names the plugin
+    (`owner_of` the class), the collection and the index, and says what to do.
     """
     try:
-        await init_beanie(database=database, document_models=list(owners))
+        await init_beanie(database=database, document_models=list(documents))
     except PyMongoError as error:
         if isinstance(error, OperationFailure) and error.code in CONFLICTS:
-            raise await _conflict(database, owners, error) from error
+            raise await _conflict(database, documents, owner_of, error) from error
         raise ConfigurationError(f"cannot prepare the collections and indexes of {database.name!r}: {error}") from error
 
 
-async def _conflict(database: Any, owners: Mapping[type[Document], str], first: OperationFailure) -> ConfigurationError:
-    document, error = await _conflicting(database, list(owners), first)
+async def _conflict(
+    database: Any, documents: Sequence[type[Document]], owner_of: OwnerOf, first: OperationFailure
+) -> ConfigurationError:
+    document, error = await _conflicting(database, documents, first)
     name = _existing(error)
     what = f"the index {name!r}" if name else "an index"
     if document is None:
@@ -40,7 +45,7 @@ async def _conflict(database: Any, owners: Mapping[type[Document], str], first: 
     collection = document.get_settings().name or document.__name__
     drop = f"db.getCollection({collection!r}).dropIndex({name!r})" if name else "dropIndex()"
     return ConfigurationError(
-        f"plugin {owners[document]!r}: {what} of the collection {collection!r} in {database.name!r} is stored with "
+        f"plugin {owner_of(document)!r}: {what} of the collection {collection!r} in {database.name!r} is stored with "
         f"other options than {document.__name__} declares. Declare it as it is stored, or drop it by {drop} in mongosh "
         "and start again: it is made as declared"
     )

@@ -14,6 +14,7 @@ from ._driver import (
     unavailable,
     update_each,
 )
+from ._durability import acknowledged, confirmed, election_of
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
@@ -29,14 +30,17 @@ __all__ = [
     "Rows",
     "Store",
     "StoreKind",
+    "acknowledged",
     "aggregated_rows",
     "atomicity_of",
     "causal_session",
     "cluster_time",
     "collection_of",
     "committed",
+    "confirmed",
     "delete_each",
     "durable",
+    "election_of",
     "in_transaction",
     "keep_images",
     "lock_of",

@@ -167,13 +167,17 @@ async def _abort(session: Any) -> None:
 
 
 def _deadline(client: Any, deadline: float) -> AbstractContextManager[None]:
+    return _deadline_in(client, deadline - time.monotonic())
+
+
+def _deadline_in(client: Any, seconds: float) -> AbstractContextManager[None]:
     """A deadline for the statements in a thread of Motor's, which nobody can cancel.
 
     PyMongo Async is cancelled by who waits for it: its own deadline costs a task for each statement.
     """
     if _inner(client) is client:
         return nullcontext()
-    return pymongo.timeout(max(deadline - time.monotonic(), 0.001))
+    return pymongo.timeout(max(seconds, 0.001))
 
 
 def _confine(session: Any) -> None:
@@ -228,12 +232,19 @@ def lock_of(collection: Any) -> asyncio.Lock:
 
 def unavailable(error: PyMongoError) -> Unavailable | None:
     """What a driver's error means to a client: Unavailable where trying again may help, else None."""
-    away = pymongo.errors.ConnectionFailure | pymongo.errors.WaitQueueTimeoutError
-    if error.timeout or isinstance(error, away) or _is_outdated(error):
+    # A write that was done, and not acknowledged as it should be, is one that may be undone.
+    away = pymongo.errors.ConnectionFailure | pymongo.errors.WaitQueueTimeoutError | pymongo.errors.WriteConcernError
+    if error.timeout or isinstance(error, away) or _is_outdated(error) or _is_unacknowledged(error):
         return Unavailable("the database did not answer in time; whether a write was done is unknown")
     if isinstance(error, pymongo.errors.OperationFailure) and error.has_error_label("TransientTransactionError"):
         return Unavailable("the write met others too often; nothing was written", code="CONTENTION")
     return None
+
+
+def _is_unacknowledged(error: PyMongoError) -> bool:
+    """Whether many writes were done together, and none of them was refused."""
+    details = error.details or {} if isinstance(error, pymongo.errors.BulkWriteError) else {}
+    return bool(details.get("writeConcernErrors")) and not details.get("writeErrors")
 
 
 async def _ask(client: Any) -> Atomicity:
