@@ -278,7 +278,8 @@ VERSIONS = f"{API}/models/m/versions"
 
 def _header(title: str, name: str, unit: str, *, method: str = "GET", path: str = f"{FREE}/told") -> Kind:
     value = (unit * (LONG // len(unit)))[:LONG]
-    return Kind(f"{name}: {title}", method, path, {name: value}, (lambda: b"{}") if method != "GET" else bytes)
+    media = {"GET": {}, "PATCH": MERGE}.get(method, JSON)
+    return Kind(f"{name}: {title}", method, path, {**media, name: value}, (lambda: b"{}") if method != "GET" else bytes)
 
 
 def _query(title: str, text: str, path: str = FREE) -> Kind:

@@ -1,6 +1,5 @@
 """What a trail tells of one key: its revisions, and the document as it was at one of them."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from regesta.change import AuditEvent, Caller, HistoryRequest, PartOfHistory
 from regesta.errors import Gone, NotFound, ProblemError
 from regesta.inheritance import children_of
 from regesta.operations.deadlines import bounded
+from regesta.operations.folding import Chain
 from regesta.operations.keys import key_text
 from regesta.operations.pages import Stored
 from regesta.operations.patches import head_of
@@ -102,7 +102,10 @@ class History(Generic[T]):
                 message = f"{reads.resource.singular} {keys[-1][:200]!r} had no such revision"
                 raise NotFound(message, code="REVISION_UNKNOWN")
             chain = await self._chain(replace(request, revision=None, limit=AT_ONCE), found[0])
-        return Past(revision, _folded(chain))
+            try:
+                return Past(revision, await chain.folded())
+            except _BROKEN:
+                raise Gone("the trail does not know all that led to this revision", code=INCOMPLETE) from None
 
     def shown(self, past: Past) -> Any:
         """The document as clients see it. Raises Gone where it cannot be shown by today's model."""
@@ -154,15 +157,15 @@ class History(Generic[T]):
         scope = {name: encoder.encode(value) for name, value in caller.scope.items() if name in fields}
         return HistoryRequest(reads.resource.name, keys[-1], parent, scope, limit)
 
-    async def _chain(self, request: HistoryRequest, last: AuditEvent) -> list[AuditEvent]:
+    async def _chain(self, request: HistoryRequest, last: AuditEvent) -> Chain:
         """The events from the creation to `last`, each leading to the revision that the next one came from."""
-        chain, waiting, seen = [last], list[AuditEvent](), {last.id}
+        chain, waiting, seen = Chain(last), list[AuditEvent](), {last.id}
         latest = before = (last.time + SKEW, LAST)
-        while (wanted := chain[-1].revision_before) is not None:
+        while (wanted := chain.revision_before) is not None:
             found = next((event for event in waiting if event.revision_after == wanted), None)
             if found is not None:
                 waiting.remove(found)
-                chain.append(found)
+                chain.add(found)
                 continue
             older = await self._operations.hooks.history(replace(request, before=before))
             if older:
@@ -177,21 +180,7 @@ class History(Generic[T]):
                 raise Gone("the trail does not know all that led to this revision", code=INCOMPLETE)
             waiting += [event for event in older if event.id not in seen]
             seen.update(event.id for event in older)
-        return chain[::-1]
-
-
-def _folded(chain: Sequence[AuditEvent]) -> dict[str, Any]:
-    """The document that these changes make, one after the other. Raises Gone where they do not fit."""
-    try:
-        (creation,) = chain[0].changes
-        if (creation["op"], creation["path"]) != ("add", ""):
-            raise ValueError("a document begins with all of it")
-        tree: dict[str, Any] = copy.deepcopy(creation["value"])
-        for event in chain[1:]:
-            tree = jsonpatch.apply_patch(tree, copy.deepcopy(list(event.changes)), in_place=True)
-    except _BROKEN:
-        raise Gone("the trail does not know all that led to this revision", code=INCOMPLETE) from None
-    return tree
+        return chain
 
 
 def _sendable(codec: Codec[Any], tree: Mapping[str, Any], model: type[BaseModel] | None) -> dict[str, Any]:
