@@ -28,6 +28,7 @@ from regesta.hookspecs import hookimpl
 from regesta.http import ProblemRoute, caller_of, crud_router
 from regesta.implementations import reads_when
 from regesta.markers import Entries, Immutable, ReadOnly, Secret, WriteOnly
+from regesta.names import Name
 from regesta.operations import Operations, Precondition, Registry, Stored, Unit, Written
 from regesta.resource import Resource
 from regesta.watch import end_watches
@@ -54,6 +55,7 @@ __all__ = [
     "Issue",
     "Malformed",
     "MissingExtra",
+    "Name",
     "NotFound",
     "Operation",
     "Operations",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
 from regesta.annotations import within
+from regesta.names import Name
 
 
 class Marker(Enum):
@@ -54,6 +55,11 @@ class Entries:
 def entries_of(field: FieldInfo) -> Entries | None:
     """How the entries of a field are found by their keys, where it is marked so."""
     return next((item for item in _said_of(field) if isinstance(item, Entries)), None)
+
+
+def is_name(field: FieldInfo) -> bool:
+    """Whether a field holds names, or a list of them."""
+    return Name in _said_of(field)
 
 
 def markers_of(field: FieldInfo) -> frozenset[Marker]:

@@ -7,7 +7,7 @@ from regesta import Caller, Duplicate, NotFound, Registry, Stored, Unit, Written
 from regesta_mlflow.calls import Call, Route, now
 from regesta_mlflow.errors import Code, Refusal, unknown_model
 from regesta_mlflow.reads import Reads
-from regesta_mlflow.rules import model_name, stage_of, tag_key, tag_value, tags_of
+from regesta_mlflow.rules import model_name, new_model_name, stage_of, tag_key, tag_value, tags_of
 from regesta_mlflow.searches import PROMPT, Searches
 from regesta_mlflow.wire import version_wire
 from regesta_models import Kind, Model, Registered, Stage, Tag, rename
@@ -56,7 +56,7 @@ class ModelCalls:
         """A new model, or a prompt."""
         name, description = call.sent.required("name"), call.sent.text("description")
         call.sent.objects("tags")
-        name, tags = model_name(call.sent), tags_of(call.sent)
+        name, tags = new_model_name(call.sent), tags_of(call.sent)
         kind = kind_of(tags)
         values = {"name": name, "description": description, "tags": listed(tags), "kind": kind}
         try:
@@ -82,7 +82,7 @@ class ModelCalls:
 
     async def rename(self, call: Call) -> dict[str, Any]:
         """Another name; versions, tags and aliases stay with the model."""
-        name, new_name, time = model_name(call.sent), model_name(call.sent, "new_name"), now()
+        name, new_name, time = model_name(call.sent), new_model_name(call.sent, "new_name"), now()
 
         def work(unit: Unit) -> Awaitable[Written[Any]]:
             return rename(self._registry, call.caller, name, new_name, unit, time=time)

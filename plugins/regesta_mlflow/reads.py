@@ -6,6 +6,7 @@ from typing import Any
 
 from regesta import Caller, Operations, Registry
 from regesta.int64 import is_int64
+from regesta.names import spellings
 from regesta.operations import bounded
 from regesta.store import Atomicity, atomicity_of, read_rows
 from regesta_mlflow.errors import Code, Refusal, unknown_alias, unknown_model, unknown_version
@@ -34,7 +35,9 @@ class Reads:
 
     async def model(self, caller: Caller, name: str) -> Raw:
         """The raw model of this name. Raises Refusal, Unavailable."""
-        found = await self._one(self.models, {**self.all_of(self.models, caller), "name": name}, MODEL_FIELDS)
+        found = await self._one(
+            self.models, {**self.all_of(self.models, caller), "name": {"$in": spellings(name)}}, MODEL_FIELDS
+        )
         if found is None:
             raise unknown_model(name)
         return found
@@ -43,7 +46,7 @@ class Reads:
         """The raw version of this number. Raises Refusal, Unavailable."""
         found = None
         if is_int64(number):
-            wanted = {**self.all_of(self.versions, caller), "model": name, "number": number}
+            wanted = {**self.all_of(self.versions, caller), "model": {"$in": spellings(name)}, "number": number}
             found = await self._one(self.versions, wanted, VERSION_FIELDS)
         if found is None:
             raise unknown_version(name, number)
@@ -51,7 +54,7 @@ class Reads:
 
     async def aliased(self, caller: Caller, name: str, alias: str) -> Raw:
         """The raw version that an alias stands for; the highest for `latest`. Raises Refusal, Unavailable."""
-        below = {**self.all_of(self.versions, caller), "model": name}
+        below = {**self.all_of(self.versions, caller), "model": {"$in": spellings(name)}}
         newest = alias.lower() == "latest"
         if newest:
             found = await self._one(self.versions, below, VERSION_FIELDS, sort=[("number", -1)])

@@ -7,6 +7,7 @@ import posixpath
 import re
 from urllib.parse import unquote
 
+from regesta.names import checked_name, same_name
 from regesta_mlflow.errors import Refusal, missing, wrong
 from regesta_mlflow.sent import Sent
 
@@ -25,7 +26,20 @@ Tags = dict[str, str]
 
 
 def model_name(sent: Sent, field: str = "name") -> str:
-    """The name of a model."""
+    """The name of a model, in the spelling in which names are kept."""
+    return same_name(_model_name(sent, field))
+
+
+def new_model_name(sent: Sent, field: str = "name") -> str:
+    """The name that a model is given. Raises Refusal, also for one with characters that cannot be seen."""
+    name = _model_name(sent, field)
+    try:
+        return checked_name(name)
+    except ValueError as error:
+        raise wrong(field, name, f"it {error}") from None
+
+
+def _model_name(sent: Sent, field: str) -> str:
     name = sent.required(field)
     if not name.strip():
         raise missing(field)
@@ -65,6 +79,7 @@ def new_alias(sent: Sent) -> str:
 
 def tag_key(key: str) -> str:
     """The key of a tag."""
+    key = same_name(key)
     if not _KEY.match(key):
         raise wrong("key", key, "it must be of letters, digits, spaces and '_', '-', '.', '/', ':'")
     if len(key) > LONGEST_KEY:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
 from regesta import Caller, Operations
 from regesta.errors import Malformed
+from regesta.names import same_name
 from regesta.operations import bounded
 from regesta.query import and_filters, keyset_filter, position
 from regesta.store import read_rows
@@ -138,7 +139,7 @@ def filter_of(found: Sequence[Comparison], name: str) -> dict[str, Any]:
 def _condition(one: Comparison, name: str) -> dict[str, Any]:
     if one.tag:
         # The tag must exist, whatever its value is compared with.
-        return {"tags": {"$elemMatch": {"key": one.field, "value": _test(one)}}}
+        return {"tags": {"$elemMatch": {"key": same_name(one.field), "value": _test(one)}}}
     if one.field == "version_number":
         return {"number": _test(one)}
     if one.field == "run_id":
@@ -146,7 +147,15 @@ def _condition(one: Comparison, name: str) -> dict[str, Any]:
     if one.field == "source_path":
         found = [{"source": _test(one)}, {"foreign.source": _test(one)}]
         return {"$and" if one.operator in ("!=", "NOT IN") else "$or": found}
-    return {name: _test(one)}
+    return {name: _test(_of_names(one))}
+
+
+def _of_names(one: Comparison) -> Comparison:
+    """The comparison with names in the spelling in which they are kept."""
+    value = one.value
+    if isinstance(value, str):
+        return replace(one, value=same_name(value))
+    return replace(one, value=tuple(map(same_name, value))) if isinstance(value, tuple) else one
 
 
 def _nullable(path: str, one: Comparison) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regesta import Caller, Change, Conflict, NotFound, Precondition, Registry, Stored, Unavailable, Unit
-from regesta.errors import ConfigurationError
+from regesta.errors import ConfigurationError, Invalid, Issue
+from regesta.names import checked_name, spellings
 from regesta.operations import NO_CONDITION, Turns, bounded
 from regesta.store import collection_of
 from regesta_models import blobs
@@ -79,6 +80,8 @@ class Artifacts:
             version = found.document
             _check_pending(version)
             condition.check(_content(version, path))
+            if _entry_path(version, path) is None:
+                new_path(path)
             return version
 
         # Nothing is written; but a refusal is to be as durable as that of `put`.
@@ -99,6 +102,7 @@ class Artifacts:
         Raises NotFound, Conflict, PreconditionFailed, Invalid, TooLarge, Unsupported, Unavailable.
         """
         version = await self.check(caller, keys, path, condition)
+        path = _entry_path(version, path) or new_path(path)
         kept = self.blobs
         blob = await kept.receive(version.workspace, pieces, expected)
         entry = Artifact(path=path, size=blob.size, sha256=blob.sha256)
@@ -131,10 +135,10 @@ class Artifacts:
         """Take a file out of a pending version. Raises NotFound, Conflict, PreconditionFailed, Unavailable."""
 
         def edit(_: Stored[Version], version: Version) -> Version:
-            _entry(version, path)
+            found = _entry(version, path)
             _check_pending(version)
-            condition.check(_content(version, path))
-            version.artifacts = [other for other in version.artifacts if other.path != path]
+            condition.check(found.sha256)
+            version.artifacts = [other for other in version.artifacts if other.path != found.path]
             return version
 
         await self._versions.update(caller, keys, edit)
@@ -187,12 +191,28 @@ def _contents(version: Version | None) -> set[str]:
 
 
 def _content(version: Version, path: str) -> str | None:
-    return next((file.sha256 for file in version.artifacts if file.path == path), None)
+    kept = _entry_path(version, path)
+    return next((file.sha256 for file in version.artifacts if file.path == kept), None)
+
+
+def _entry_path(version: Version, path: str) -> str | None:
+    """The path as an entry has it, in whatever spelling: older ones keep what they were sent."""
+    there = {file.path for file in version.artifacts}
+    return next((spelling for spelling in spellings(path) if spelling in there), None)
+
+
+def new_path(path: str) -> str:
+    """The path that a new entry gets. Raises Invalid for one with characters that cannot be seen."""
+    try:
+        return checked_name(path)
+    except ValueError as error:
+        raise Invalid.of([Issue(("path", "path"), str(error), "value_error")]) from None
 
 
 def _entry(version: Version, path: str) -> Artifact:
+    kept = _entry_path(version, path)
     for file in version.artifacts:
-        if file.path == path:
+        if file.path == kept:
             return file
     raise NotFound(f"version {version.number} has no artifact {path[:200]!r}")
 

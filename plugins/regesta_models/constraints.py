@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from regesta import Name
+
 T = TypeVar("T")
 
 CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -96,11 +98,13 @@ def _shown(pattern: str) -> dict[str, Any]:
 
 ModelName = Annotated[
     str,
+    Name,
     Field(min_length=1, max_length=250, json_schema_extra=_shown(NAME)),
     matches(NAME, "must have no '/', ':', control characters or spaces around it, and not be '.' or '..'"),
 ]
 Label = Annotated[
     str,
+    Name,
     Field(min_length=1, max_length=250, json_schema_extra=_shown(LABEL)),
     matches(LABEL, "must be printable text without spaces around it"),
 ]
@@ -116,6 +120,7 @@ Source = Annotated[
 ]
 ArtifactPath = Annotated[
     str,
+    Name,
     Field(max_length=1024, json_schema_extra=_shown(PATH)),
     matches(PATH, "must be a relative path with '/', without empty, '.' or '..' parts and control characters"),
     AfterValidator(stays_below),

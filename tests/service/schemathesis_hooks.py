@@ -8,12 +8,15 @@ about is left out.
 
 import itertools
 import os
+import re
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import schemathesis
+
+from regesta.names import checked_name
 
 MAX_QUERY = 30_000
 ALIAS = "champion"
@@ -150,6 +153,7 @@ def _make_acceptable(case: Any, phase: str) -> None:
         if phase == "coverage":
             case.body = [change | dict.fromkeys(change.keys() & {"path", "from"}, "/description") for change in body]
         return
+    case.body = body = _seen(body)
     if isinstance(body, dict):
         for name, key in UNIQUE.items():
             if isinstance(body.get(name), list):
@@ -158,6 +162,21 @@ def _make_acceptable(case: Any, phase: str) -> None:
         if body["name"] in _names:
             case.body = {**body, "name": f"model-{next(_numbers)}"}
         _names.add(case.body["name"])
+
+
+def _seen(value: Any) -> Any:
+    """The body without characters that names must not have: JSON Schema has no word for those that cannot be seen."""
+    if isinstance(value, dict):
+        return {key: _seen(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_seen(item) for item in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        checked_name(value)
+    except ValueError:
+        return re.sub(r"[^\x00-\x7f]", "\u00e9", value)
+    return value
 
 
 def _existing(base_url: str, names: list[str], method: str) -> dict[str, str]:

@@ -118,7 +118,7 @@ def _path_names(operations: Operations[Any]) -> tuple[str, ...]:
 def _respelled(operations: Operations[Any]) -> Iterator[tuple[str, Callable[[str], str]]]:
     """The path parameters that a key may be written in several ways in, with what makes it the one that is shown."""
     for each in _upwards(operations):
-        if each.addresses.keys.are_moments:
+        if each.addresses.keys.are_moments or each.addresses.keys.are_names:
             yield _path_name(each), each.addresses.keys.canonical
 
 

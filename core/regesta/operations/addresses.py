@@ -1,6 +1,6 @@
 """Which stored documents a request may mean: its scope, its parents, its key."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
@@ -8,6 +8,7 @@ from beanie.odm.utils.encoder import Encoder
 
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
 from regesta.inheritance import class_filter
+from regesta.markers import is_name
 from regesta.operations.keys import Keys
 from regesta.resource import Resource
 from regesta.schemas.shape import input_name
@@ -26,7 +27,7 @@ class Addresses(Generic[T]):
         fields = resource.document.model_fields
         self._stored = {name: info.alias or name for name, info in fields.items()}
         self.key_field = self._stored[resource.key]
-        self.keys = Keys(fields[resource.key].annotation)
+        self.keys = Keys(fields[resource.key].annotation, are_names=is_name(fields[resource.key]))
         self._subclasses: dict[str, Any] | None = None
 
     def scope_filter(self, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,15 @@ class Addresses(Generic[T]):
 
     def key_filter(self, text: str) -> dict[str, Any]:
         """The document with this key in the path. Raises Invalid where it can be no key."""
-        return {self.key_field: self.key_value(text)}
+        value = self.key_value(text)
+        found = self.keys.spellings(text) if self.keys.are_names else [value]
+        return {self.key_field: value if len(found) == 1 else {"$in": found}}
+
+    def keys_filter(self, texts: Collection[str]) -> dict[str, Any]:
+        """The documents with these keys. Raises Invalid if one of them can be no key."""
+        for text in texts:
+            self.key_value(text)
+        return {self.key_field: {"$in": [value for text in texts for value in self.keys.spellings(text)]}}
 
     def key_value(self, text: str) -> Any:
         """What is stored of the key in the path. Raises Invalid."""

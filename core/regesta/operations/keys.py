@@ -13,6 +13,7 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic import TypeAdapter, ValidationError
 
 from regesta.int64 import is_int64
+from regesta.names import same_name, spellings
 from regesta.schemas.codec import UNENCODABLE
 from regesta.schemas.compiled import Compiled
 from regesta.store import STANDARD
@@ -26,12 +27,13 @@ TYPED = (datetime, float)
 class Keys:
     """Reads and writes keys of one type, which pydantic knows."""
 
-    def __init__(self, annotation: Any) -> None:
+    def __init__(self, annotation: Any, *, are_names: bool = False) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         self._sent = Compiled(self._adapter.core_schema, {})
         self._encoder = Encoder()
         self._is_text = annotation is str
         self._distinct = _distinct(annotation)
+        self.are_names = are_names and self._is_text
         self.are_moments = _validates_moments(self._adapter.core_schema)
 
     def text(self, stored: Any) -> str:
@@ -41,11 +43,12 @@ class Keys:
     def read(self, text: str) -> Any:
         """Return what is stored of the key with this text.
 
-        A moment may be written in any way that names it, as in RFC 3339; every other key has one text.
+        A moment may be written in any way that names it, as in RFC 3339, and a name in any normal form of Unicode;
+        every other key has one text.
         Raises ValueError for a text that is no key's, or one of a value that cannot be stored.
         """
         if self._is_text:
-            return text
+            return self.canonical(text)
         stored = self._encoded(self._parsed(text))
         if stored is None or (isinstance(stored, int) and not is_int64(stored)):
             raise ValueError("is not the text of a key")
@@ -55,12 +58,18 @@ class Keys:
 
     def canonical(self, text: str) -> str:
         """Return the text that the key with this text is shown as; the same text for one that is no key's."""
+        if self.are_names:
+            return same_name(text)
         if not self.are_moments:
             return text
         try:
             return self.text(self.read(text))
         except ValueError:
             return text
+
+    def spellings(self, text: str) -> list[Any]:
+        """Return what may be stored of the key with this text. Raises ValueError for a text that is no key's."""
+        return spellings(text) if self.are_names else [self.read(text)]
 
     def leads_to(self, text: str, stored: Any) -> bool:
         """Whether the text of this stored key is read as that, and as no other."""
@@ -74,13 +83,16 @@ class Keys:
     def sent(self, json: bytes) -> str | None:
         """The text of the key in a body; None where it is none."""
         try:
-            return self.text(self._encoded(self._sent.validator.validate_json(json, strict=True)))
+            return self.canonical(self._shown(json))
         except ValueError:
             return None
 
+    def _shown(self, json: bytes) -> str:
+        return self.text(self._encoded(self._sent.validator.validate_json(json, strict=True)))
+
     def json(self, text: str) -> Any:
         """The key with this text as JSON in a body has it. Raises ValueError."""
-        return text if self._is_text else self._adapter.dump_python(self._parsed(text), mode="json")
+        return self.canonical(text) if self._is_text else self._adapter.dump_python(self._parsed(text), mode="json")
 
     def _parsed(self, text: str) -> Any:
         try:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beanie import Document
@@ -114,13 +114,12 @@ class Reads(Generic[T]):
         return found
 
     async def find_all(
-        self, caller: Caller, parents: Sequence[str], keys: Iterable[str], session: Any = None
+        self, caller: Caller, parents: Sequence[str], keys: Collection[str], session: Any = None
     ) -> dict[str, dict[str, Any]]:
         """Those live with these keys, raw, by key. Raises NotFound for a missing parent, Invalid for what is no key."""
-        values = [self.addresses.key_value(key) for key in keys]
-        wanted = await self.filter_below(caller, parents, {self.addresses.key_field: {"$in": values}}, session)
+        wanted = await self.filter_below(caller, parents, self.addresses.keys_filter(keys), session)
         found = self.collection.find({**wanted, **self.rules.live}, session=session)
-        return {self.addresses.key_text(raw): raw for raw in await found.to_list(None)}
+        return {self.addresses.keys.canonical(self.addresses.key_text(raw)): raw for raw in await found.to_list(None)}
 
     async def find_deleted(self, caller: Caller, keys: Sequence[str], session: Any = None) -> dict[str, Any] | None:
         """The one at this path that was deleted last, whether one is live or not."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from regesta.errors import DeclarationError
-from regesta.markers import Entries, entries_of
+from regesta.markers import Entries, entries_of, is_name
 
 from .annotations import kind_of, model_of, shape, values_of_mapping
 from .values import TEXT, Kind
@@ -20,13 +20,14 @@ class Keyed:
 
     kind: how they are read; None where each is typed by how it is written. keys, value: what an entry of a list is
     found by, the key and its qualifiers, and where its value is, in stored names; of a mapping there are none.
-    names: what clients call the keys.
+    names: what clients call the keys. are_names: the keys are kept as names are.
     """
 
     kind: Kind | None
     keys: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     value: str = ""
+    are_names: bool = False
 
 
 def keyed(field: FieldInfo) -> Keyed | None:
@@ -66,5 +67,9 @@ def _of_entries(model: type[BaseModel], declared: Entries) -> Keyed:
         raise DeclarationError(f"Entries: no text stands for a {declared.value!r} of {model.__name__}")
     names = tuple(fields[name].serialization_alias or fields[name].alias or name for name in keys)
     return Keyed(
-        kind, tuple(fields[name].alias or name for name in keys), names, fields[declared.value].alias or declared.value
+        kind,
+        tuple(fields[name].alias or name for name in keys),
+        names,
+        fields[declared.value].alias or declared.value,
+        are_names=all(is_name(fields[name]) for name in keys),
     )

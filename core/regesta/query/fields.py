@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from regesta.annotations import within
 from regesta.errors import DeclarationError
-from regesta.markers import Marker, markers_of
+from regesta.markers import Marker, is_name, markers_of
 from regesta.resource import Resource
 
 from .annotations import (
@@ -24,7 +24,7 @@ from .annotations import (
 )
 from .entries import Keyed, keyed
 from .indexes import indexes
-from .values import Kind, stored
+from .values import TEXT, Kind, as_names, stored
 
 # `fields=` can name what lies this deep; a model within itself is not entered again.
 MAX_DEPTH = 5
@@ -102,7 +102,7 @@ class Catalogue:
         return QueryField(
             ".".join(walk.wire),
             ".".join(walk.stored),
-            stored(kind, self._encoders) if kind else None,
+            stored(as_names(kind) if kind is TEXT and walk.named else kind, self._encoders) if kind else None,
             many=walk.across or walk.shape.many,
             across=walk.across,
             scalar=kind is not None and not walk.across and not walk.shape.many,
@@ -179,6 +179,7 @@ class _Walk:
         self.stored: list[str] = []
         self.description = ""
         self.keyed: Keyed | None = None
+        self.named = False
         self._name = name
         self._naming = naming
         self._never = never
@@ -217,6 +218,7 @@ class _Walk:
         self.description = field.description or ""
         self.custom |= has_serializer(model, name, field)
         self.shape = shape(field.annotation)
+        self.named = is_name(field)
         # In a list of lists no comparison could tell which of them it is about.
         self.keyed = None if self.across else keyed(field)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from lark import Token
 
+from regesta.names import same_name
+
 from .entries import Keyed
 from .fields import QueryField
 from .values import BOOLEAN, INTEGER_OR_NUMBER, TEXT, Kind, Operator
@@ -54,7 +56,7 @@ def check_keys(field: QueryField, keyed: Keyed, keys: list[str]) -> list[str]:
             raise ValueError(f"a key has 1 to {MAX_KEY} characters and no NUL")
         if not keyed.keys and ("." in key or key.startswith("$")):
             raise ValueError(f"{field.wire} has no keys with '.' in them or '$' in front")
-    return keys
+    return list(map(same_name, keys)) if keyed.are_names else keys
 
 
 def written(field: QueryField) -> str:

@@ -19,6 +19,7 @@ from bson import Decimal128, ObjectId
 from pydantic import TypeAdapter, ValidationError
 
 from regesta.int64 import INT64_MAX, INT64_MIN, is_int64
+from regesta.names import same_name
 
 from .parameters import read_flag
 
@@ -202,6 +203,11 @@ UNIQUE_ID = Kind(_read_uuid, {"type": "string", "format": "uuid"})
 OBJECT_ID = Kind(_read_object_id, {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})
 DAY = Kind(_read_date, {"type": "string", "format": "date"})
 MOMENT = Kind(_read_date_time, {"type": "string", "format": "date-time"})
+
+
+def as_names(kind: Kind) -> Kind:
+    """The same kind, but read as names are kept."""
+    return replace(kind, read=lambda text: same_name(kind.read(text)))
 
 
 def choice(members: list[Any]) -> Kind | None:
