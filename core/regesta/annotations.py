@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from beanie import Link
 from pydantic import BaseModel, RootModel
+from typing_extensions import is_typeddict
 from typing_inspection.typing_objects import is_newtype, is_typealiastype
 
 UNIONS = (Union, UnionType)
@@ -35,6 +36,23 @@ def compounds(annotation: Any) -> Iterator[Any]:
 
 def _holds_several(kind: type) -> bool:
     return issubclass(kind, Collection) and not issubclass(kind, str | Enum)
+
+
+def members_of(kind: Any) -> Iterator[tuple[str, Any]]:
+    """The names and annotations of the members of a model, dataclass, TypedDict or NamedTuple; of others none.
+
+    What Pydantic has taken out of an annotation is in it again.
+    """
+    infos: Any = getattr(kind, "model_fields" if _is_model(kind) else "__pydantic_fields__", None)
+    if isinstance(infos, dict):
+        for name, info in infos.items():
+            yield name, Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    elif isinstance(kind, type) and (is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields")):
+        yield from get_type_hints(kind, include_extras=True).items()
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def takes_none(annotation: Any) -> bool:

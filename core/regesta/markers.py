@@ -4,7 +4,7 @@ They say who may write and see a field on the wire. They change nothing in Mongo
 code that uses the document directly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-from regesta.annotations import within
+from regesta.annotations import members_of, within
 from regesta.names import Name
 
 
@@ -68,9 +68,24 @@ def markers_of(field: FieldInfo) -> frozenset[Marker]:
     `Annotated[str, Secret] | None` counts as `Annotated[str | None, Secret]` does, and Pydantic's SecretStr and
     SecretBytes as Secret: their masked form must never come back as a value.
     """
-    said = list(_said_of(field))
-    secret = any(isinstance(item, type) and issubclass(item, SecretStr | SecretBytes) for item in said)
-    return frozenset(item for item in said if isinstance(item, Marker)) | ({Secret} if secret else frozenset())
+    return _markers_in(_said_of(field))
+
+
+def masks_itself(field: FieldInfo) -> bool:
+    """Whether Pydantic shows asterisks in place of the field's value."""
+    return any(map(_is_masked, _said_of(field)))
+
+
+def _markers_in(said: Iterable[Any]) -> frozenset[Marker]:
+    return frozenset(item if isinstance(item, Marker) else Secret for item in said if _says_something(item))
+
+
+def _says_something(item: Any) -> bool:
+    return isinstance(item, Marker) or _is_masked(item)
+
+
+def _is_masked(item: Any) -> bool:
+    return isinstance(item, type) and issubclass(item, SecretStr | SecretBytes)
 
 
 def _said_of(field: FieldInfo) -> Iterator[Any]:
@@ -84,16 +99,16 @@ def fields_marked(document: type[BaseModel], *markers: Marker) -> frozenset[str]
 
 
 def marked_below(document: type[BaseModel]) -> Iterator[str]:
-    """The dotted names of marked fields of models inside of the document, where markers mean nothing."""
-    seen: set[type[BaseModel]] = {document}
+    """The dotted names of marked members inside of the document's fields, where markers mean nothing."""
+    seen: set[Any] = {document}
     open_: list[tuple[str, Any]] = [(name, field.annotation) for name, field in document.model_fields.items()]
     while open_:
         path, annotation = open_.pop()
-        for model in within(annotation):
-            if not (isinstance(model, type) and issubclass(model, BaseModel)) or model in seen:
+        for kind in within(annotation):
+            # A linked document has a resource of its own.
+            if not isinstance(kind, type) or kind in seen or hasattr(kind, "get_settings"):
                 continue
-            if hasattr(model, "get_settings"):  # a linked document has a resource of its own
-                continue
-            seen.add(model)
-            yield from (f"{path}.{name}" for name in sorted(fields_marked(model, *Marker)))
-            open_ += [(f"{path}.{name}", field.annotation) for name, field in model.model_fields.items()]
+            seen.add(kind)
+            members = [(f"{path}.{name}", below) for name, below in members_of(kind)]
+            yield from sorted(name for name, below in members if _markers_in(within(below)))
+            open_ += members

@@ -165,7 +165,7 @@ async def test_as_beanie_stores_it(instance: Any, *, identified: bool) -> None:
 
 @pytest.mark.usefixtures("documents")
 async def test_plain_documents_are_not_asked_value_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "get_dict", lambda *_, **__: pytest.fail("the whole document went through Beanie"))
+    monkeypatch.setattr(stored, "as_beanie", lambda *_, **__: pytest.fail("the whole document went through Beanie"))
     document = Wide(**FULL)
     found = Codec(Resource(Wide), Wide).to_stored(document)
     assert found["words"] is document.words

@@ -1,11 +1,13 @@
 """Errors as application/problem+json (RFC 9457)."""
 
+import json
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import orjson
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
@@ -98,13 +100,24 @@ def _issue_body(issue: Issue) -> dict[str, Any]:
 
 
 def from_http_exception(error: HTTPException, instance: str) -> Response:
-    """An HTTPException of the host's dependencies: its status, headers and detail, as a problem."""
+    """An HTTPException of the host's dependencies: its status, headers and detail, as a problem.
+
+    The detail stays what it is, though RFC 9457 has only text there: the host's clients know it.
+    """
+    if error.status_code in _WITHOUT_BODY or error.status_code < HTTPStatus.OK:
+        return Response(status_code=error.status_code, headers=error.headers)
     phrase = HTTPStatus(error.status_code).phrase if error.status_code in set(HTTPStatus) else "Error"
     code = phrase.upper().replace(" ", "_").replace("-", "_").replace("'", "")
     detail: Any = error.detail  # declared as str; FastAPI lets it be anything that JSON can say
     said = detail if isinstance(detail, str) else ""
     body = problem_body(error.status_code, code, phrase, said, instance=instance)
-    return Response(orjson.dumps(body), error.status_code, dict(error.headers or {}), MEDIA_TYPE)
+    if not isinstance(detail, str) and detail is not None:
+        body["detail"] = jsonable_encoder(detail)
+    content = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+    return Response(content, error.status_code, dict(error.headers or {}), MEDIA_TYPE)
+
+
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 def from_validation(error: RequestValidationError) -> Invalid:

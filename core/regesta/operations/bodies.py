@@ -1,6 +1,8 @@
 """What bodies make of documents: new ones, replacements, patched ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Generic, NoReturn, TypeVar
 
 from beanie import Document
@@ -8,13 +10,13 @@ from pydantic import BaseModel
 
 from regesta.errors import Conflict, Invalid, Issue, TooLarge
 from regesta.operations.addresses import Addresses
+from regesta.operations.edits import BodyEdit
 from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
 from regesta.schemas import (
     Codec,
     ModelReader,
     Path,
-    View,
     Widen,
     dumps,
     has_more_values,
@@ -93,13 +95,12 @@ class Bodies(Generic[T]):
             codec = stored.codec
             seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
             reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
-            if self._replace:
-                return codec.with_values(document, self._replace.read(dumps(tree)), reset)
-            refused = codec.refused(tree)
+            made = BodyEdit(stored, document, codec.sendable(stored.raw), self._replace).made
+            refused = [] if self._replace else codec.refused(tree)
             if refused:
                 accepted = self._accepted(tree)
-                return _refused(refused, lambda: codec.assembled(document, accepted, reset, stored.raw))
-            return codec.assembled(document, tree, reset, stored.raw)
+                return _refused(refused, lambda: made(accepted, reset))
+            return made(tree, reset)
 
         return edit
 
@@ -117,7 +118,7 @@ class Bodies(Generic[T]):
     def _patched(self, patch: Patch, stored: Stored[T], document: T) -> T:
         """Return the document with the patch applied to the fields that clients may send."""
         codec = stored.codec
-        before = codec.tree(stored.raw, View.WHOLE)
+        before = codec.sendable(stored.raw)
         after = patch.apply(before)
         _check_growth(before, after, codec.resource.max_body_values)
         names = {name for name, _ in patch.touched() if codec.accepts(name)}
@@ -125,9 +126,17 @@ class Bodies(Generic[T]):
         # A merge patch cannot say "set to null". If a field has no default to go back to, null means null.
         sent |= dict.fromkeys((names - sent.keys()) & codec.nullable)
         gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
-        if self._patch:
-            return codec.with_values(document, self._patch.read_some(dumps(sent)), gone)
-        return codec.assembled(document, sent, gone, stored.raw)
+        made = BodyEdit(stored, document, before, self._patch, patch).made
+        try:
+            return made(sent, gone)
+        except Invalid as error:
+            # So it is for members without a default, which are missing now.
+            missing = [issue.loc[1:] for issue in error.issues if issue.type == "missing"]
+            nulls = [path for path in patch.nulls() if any(_is_at(loc, path) for loc in missing)]
+            with suppress(Invalid):
+                if nulls:
+                    return made(_with_nulls(sent, nulls), gone)
+            raise
 
 
 def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
@@ -159,6 +168,23 @@ def _path_of_operation(operations: list[Any], path: Path) -> Path:
             steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
             return [*steps, *below]
     return ()
+
+
+def _is_at(loc: Sequence[str | int], path: Sequence[str]) -> bool:
+    """Whether an error's location, in which the choices of unions stand too, is this path."""
+    parts = iter(loc)
+    return loc[-1:] == path[-1:] and all(part in parts for part in path)
+
+
+def _with_nulls(tree: Mapping[str, Any], paths: Iterable[Sequence[str]]) -> dict[str, Any]:
+    filled = copy.deepcopy(dict(tree))
+    for *parents, name in paths:
+        below: Any = filled
+        for part in parents:
+            below = below.get(part) if isinstance(below, dict) else None
+        if isinstance(below, dict):
+            below[name] = None
+    return filled
 
 
 def _reader(model: type[BaseModel] | None) -> ModelReader[BaseModel] | None:

@@ -3,17 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import bson
-
-from regesta.operations.refusals import UNSTORABLE
-from regesta.store import STANDARD
+from regesta.operations.kept import same
 
 
 def update_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`$set` and `$unset` from one encoded document to another; {} where they are equal.
-
-    Both come from the document class, so stored keys that the class does not know are in neither and stay.
-    """
+    """`$set` and `$unset` from one stored document to another; {} if they are equal."""
     sets: dict[str, Any] = {}
     unsets: dict[str, Any] = {}
     _compare("", before, after, sets, unsets)
@@ -29,25 +23,11 @@ def _compare(
     for key, value in after.items():
         if key not in before:
             sets[prefix + key] = value
-        elif not _same(before[key], value):
+        elif not same(before[key], value):
             if _can_go_below(before[key], value):
                 _compare(f"{prefix}{key}.", before[key], value, sets, unsets)
             else:
                 sets[prefix + key] = value
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal in MongoDB: 1, 1.0 and True are three things there, an instant is one in every zone."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if type(one) is type(other) and one == other:
-        return True
-    try:
-        return bson.encode({"": one}, codec_options=STANDARD) == bson.encode({"": other}, codec_options=STANDARD)
-    except UNSTORABLE:
-        return False
 
 
 def _can_go_below(before: Any, after: Any) -> bool:

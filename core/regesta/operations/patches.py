@@ -28,6 +28,18 @@ class Patch(Protocol):
         """The patched document; the argument stays as it is."""
         ...
 
+    def read(self) -> Collection[str]:
+        """The top-level fields that it takes values from."""
+        ...
+
+    def trace(self, origins: dict[str, Any]) -> dict[str, Any]:
+        """What the patch makes of the origins of a document's parts (see origins.py), as far as that is certain."""
+        ...
+
+    def nulls(self) -> Collection[tuple[str, ...]]:
+        """The paths of members that are removed, and that the client may have meant to set to null."""
+        ...
+
 
 class MergePatch:
     """A JSON Merge Patch. Raises Invalid where it is not an object."""
@@ -44,6 +56,19 @@ class MergePatch:
     def apply(self, document: dict[str, Any]) -> Any:
         """The document with the patch merged into it."""
         return _merge(document, self._body)
+
+    def read(self) -> Collection[str]:
+        """None."""
+        return ()
+
+    def trace(self, origins: dict[str, Any]) -> dict[str, Any]:
+        """The patch merged into them: what it leaves alone is where it was."""
+        merged: dict[str, Any] = _merge(origins, self._body)
+        return merged
+
+    def nulls(self) -> Collection[tuple[str, ...]]:
+        """All that it says null for: a merge patch cannot say "set to null"."""
+        return list(_nulls(self._body))
 
 
 class JsonPatch:
@@ -80,6 +105,25 @@ class JsonPatch:
         patched = self._applied(document)
         check_storable({name: patched[name] for name, _ in self.touched() if name in patched})
         return patched
+
+    def read(self) -> Collection[str]:
+        """The first part of every path that an operation copies or moves from."""
+        return {head_of(operation["from"]) for operation in self._body if "from" in operation}
+
+    def trace(self, origins: dict[str, Any]) -> dict[str, Any]:
+        """The same operations; a document without the parts that one of them needs has no trace."""
+        traced = copy.deepcopy(origins)
+        try:
+            for operation in copy.deepcopy(self._body):
+                if operation["op"] != "test":
+                    traced = jsonpatch.apply_patch(traced, [operation], in_place=True)
+        except _DOES_NOT_FIT:
+            return {}
+        return traced
+
+    def nulls(self) -> Collection[tuple[str, ...]]:
+        """None: a JSON Patch says null if it means that."""
+        return ()
 
     def _applied(self, document: dict[str, Any]) -> dict[str, Any]:
         patched = copy.deepcopy(document)
@@ -167,6 +211,15 @@ def _replace(path: str, value: Any) -> dict[str, Any]:
 def _same(one: Any, other: Any) -> bool:
     """The same in JSON, where 1, 1.0 and true are three things."""
     return one is other or orjson.dumps(one) == orjson.dumps(other)
+
+
+def _nulls(patch: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where a merge patch says null."""
+    if patch is None:
+        yield path
+    elif isinstance(patch, dict):
+        for name, below in patch.items():
+            yield from _nulls(below, (*path, name))
 
 
 def _merge(target: Any, patch: Any) -> Any:

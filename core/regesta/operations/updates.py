@@ -14,6 +14,8 @@ from regesta.hooks import Hooks
 from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
 from regesta.operations.etags import Precondition, etag_of
+from regesta.operations.kept import kept
+from regesta.operations.origins import Origin
 from regesta.operations.pages import Stored
 from regesta.operations.reads import Reads
 from regesta.operations.rehearsals import refuse_taken, updated
@@ -93,9 +95,11 @@ class Updates(Creates[T]):
         change = Change(action, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, unit, events)
         await pace.rest()
-        update = update_between(stored.codec.stored_before(raw, before), stored.codec.to_stored(after))
+        known = Origin(stored.codec.stored_before(raw, before), raw)
         await pace.rest()
-        self._keep_immutable(stored, update, unlocked)
+        update = update_between(raw, kept(stored.codec.stored_after(raw, before, after), known))
+        await pace.rest()
+        self._keep_immutable(stored, update, {*unlocked, *stored.codec.never_set(raw)})
         if not update:
             unit.unchanged = True
             return Written(raw, stored.codec, self.addresses)

@@ -3,8 +3,11 @@
 body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for clients)
 """
 
+import copy
 import datetime
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -12,23 +15,25 @@ from typing import Any, Generic, TypeVar
 import bson
 import orjson
 from beanie import Document
-from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
-from bson import Decimal128
+from bson import Decimal128, Regex
 from bson.errors import BSONError
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from regesta.annotations import takes_none
 from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location
 from regesta.inheritance import CLASS_ID, class_field
+from regesta.markers import masks_itself
 from regesta.resource import Resource
 from regesta.schemas.issues import shortened, validation, with_suggestions
 from regesta.schemas.pages import page_projector
-from regesta.schemas.projection import Projector, as_json, dumps, projector
+from regesta.schemas.projection import Projector, as_json, bson_as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
 from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, input_names_at, is_back_link, shape_of
-from regesta.schemas.stored import encoder_of
+from regesta.schemas.stored import BsonEncoder, encoder_of
 from regesta.schemas.validator import BodyValidator
 from regesta.store import STANDARD
 
@@ -75,6 +80,8 @@ class Codec(Generic[T]):
             self.wire_names[name] for name in resource.secret_fields if name in self.wire_names
         )
         self._links = [name for name, found in ((f.name, f) for f in self.shape.fields.values()) if found.link]
+        # Pydantic dumps these as asterisks.
+        self._masked = frozenset(name for name in self.hidden & self.wire_names.keys() if masks_itself(fields[name]))
         self._unshown = {"id", "revision_id", *unsent, *self._links}
         self._validator = BodyValidator(document, self.read_only)
         self._read = ReadModel(resource.schemas.read) if resource.schemas.read else None
@@ -120,16 +127,16 @@ class Codec(Generic[T]):
             return self._validator.validate(body)
 
     def assembled(
-        self, before: T, tree: Mapping[str, Any], reset: Collection[str] = (), raw: Mapping[str, Any] | None = None
+        self, before: T, tree: Mapping[str, Any], reset: Collection[str] = (), shown: Mapping[str, Any] | None = None
     ) -> T:
         """The document as a body changes it. Raises Invalid with every issue.
 
         Fields that the body has are validated and taken; those of `reset` (Python names) that it lacks go
-        back to their defaults; all others stay. `raw` is what is stored: "before" validators of the whole see
-        what stays of it, too.
+        back to their defaults; all others stay. `shown` is what clients could send of the document (`sendable`):
+        "before" validators of the whole see what stays of it, too.
         """
         if self._validator.fills:
-            tree, reset = self._filled(tree, reset, raw or {})
+            tree, reset = self._filled(tree, reset, shown or {})
         fields = self.document.model_fields
         absent = [name for name in reset if name in fields and self.input_names[name] not in tree]
         defaults = {
@@ -153,15 +160,10 @@ class Codec(Generic[T]):
         return self._validated(kept | sent, kept_extra | extra, before)
 
     def _filled(
-        self, tree: Mapping[str, Any], reset: Collection[str], raw: Mapping[str, Any]
+        self, tree: Mapping[str, Any], reset: Collection[str], shown: Mapping[str, Any]
     ) -> tuple[dict[str, Any], set[str]]:
         """What is sent and reset, once "before" validators of the whole have changed it. Raises Invalid."""
-        names = {wire: name for name, wire in self.wire_names.items()}
-        whole = {}
-        for wire, value in self.tree(raw, View.WHOLE).items():
-            name = names.get(wire, wire)
-            if name not in reset:
-                whole[self.input_names.get(name, wire)] = value
+        whole = {name: value for name, value in shown.items() if self.inputs.get(name, name) not in reset}
         whole |= tree
         with validation():
             filled = self._validator.filled(orjson.dumps(whole))
@@ -169,6 +171,37 @@ class Codec(Generic[T]):
             name: value for name, value in filled.items() if name in tree or name not in whole or value != whole[name]
         }
         return sent, {self.inputs.get(name, name) for name in whole.keys() - filled.keys()}.union(reset)
+
+    def with_sent(self, before: T, tree: Mapping[str, Any]) -> T:
+        """The document with these fields as a body would set them; those that no body may hold stay."""
+        values, extra = dict[str, Any](), dict[str, Any]()
+        try:
+            values, extra = self._validator.validate_some(tree, before.__dict__)
+        except (ValidationError, *UNENCODABLE):
+            for name, value in tree.items() if len(tree) > 1 else ():
+                one = self.with_sent(before, {name: value})
+                values |= {
+                    field: found for field, found in one.__dict__.items() if found is not before.__dict__.get(field)
+                }
+                extra |= one.__pydantic_extra__ or {}
+        return self._copied(before, values, extra)
+
+    def _copied(self, document: T, values: Mapping[str, Any], extra: Mapping[str, Any]) -> T:
+        again = copy.copy(document)
+        again.__dict__.update(values)
+        if extra:
+            again.__pydantic_extra__ = {**(document.__pydantic_extra__ or {}), **extra}
+        return again
+
+    def with_stored(self, document: T, encoded: Mapping[str, Any], stored: Mapping[str, Any]) -> T:
+        """The document, whose form is `encoded`, with some keys as they are `stored`; as it is if that is not valid."""
+        parsed = next(self._parsed({**encoded, **stored}), None)
+        if parsed is None:
+            return document
+        names = {found.stored: found.name for found in self.shape.fields.values()}
+        values = {names[key]: parsed.__dict__[names[key]] for key in stored if key in names}
+        found = parsed.__pydantic_extra__ or {}
+        return self._copied(document, values, {key: found[key] for key in stored if key not in names and key in found})
 
     def from_values(self, values: Mapping[str, Any]) -> T:
         """A document from Python values by field name. Raises Invalid."""
@@ -207,7 +240,7 @@ class Codec(Generic[T]):
         return Invalid.of(Issue(loc, "holds a value that cannot be stored", "not_storable") for loc in locations)
 
     def _not_encodable(self, document: T) -> Iterator[str]:
-        encode = Encoder(custom_encoders=document.get_settings().bson_encoders, to_db=True).encode
+        encode = BsonEncoder(custom_encoders=document.get_settings().bson_encoders, to_db=True).encode
         for name, value in document:
             try:
                 bson.encode({"": encode(value)}, codec_options=STANDARD)
@@ -219,11 +252,33 @@ class Codec(Generic[T]):
         return encoder_of(self.document)
 
     def stored_before(self, raw: Mapping[str, Any], document: T) -> dict[str, Any]:
-        """What Beanie would write for a document as it was read; what is stored where Beanie could not write it."""
+        """What Beanie would write for a document as it was read; of what Beanie cannot write, what is stored."""
         try:
-            return self.to_stored(document)
+            return self.stored_after(raw, document, document)
         except Invalid:
             return {key: value for key, value in raw.items() if key in self.shape.fields}
+
+    def stored_after(self, raw: Mapping[str, Any], before: T, after: T) -> dict[str, Any]:
+        """`to_stored` of a changed document. A field that did not change need not be one that Beanie can write."""
+        try:
+            return self.to_stored(after)
+        except Invalid:
+            lost = set(self._not_encodable(after))
+            if not lost <= self.stored_names.keys() or not all(_is_still(before, after, name) for name in lost):
+                raise
+            encoded = self.to_stored(self._copied(after, dict.fromkeys(lost), {}))
+            keys = {self.stored_names[name] for name in lost}
+            return {key: value for key, value in encoded.items() if key not in keys} | {
+                key: raw[key] for key in keys if key in raw
+            }
+
+    def never_set(self, raw: Mapping[str, Any]) -> Iterator[str]:
+        """The fields (Python names) that a document must have and lacks: it is older than they are."""
+        keep_nulls = self.document.get_settings().keep_nulls
+        for name, info in self.document.model_fields.items():
+            absent = info.is_required() and self.stored_names[name] not in raw
+            if absent and (keep_nulls or not takes_none(info.annotation)):
+                yield name
 
     def from_stored(self, raw: Mapping[str, Any]) -> T:
         """The instance. One that does not fit its model (somebody else wrote it) is built without validation."""
@@ -231,15 +286,18 @@ class Codec(Generic[T]):
 
     def _instances(self, raw: Mapping[str, Any]) -> Iterator[T]:
         """The ways to see it, best first: with datetimes in UTC, without a zone as Beanie reads them, not validated."""
+        yield from self._parsed(raw)
+        names = {found.stored: found.name for found in self.shape.fields.values()}
+        known = {names[key]: value for key, value in raw.items() if key in names}
+        yield self.document.model_construct(**known)
+
+    def _parsed(self, raw: Mapping[str, Any]) -> Iterator[T]:
         for zone in (datetime.UTC, None):
             try:
                 document: T = parse_obj(self.document, _readable(raw, zone))  # type: ignore[assignment]
             except Exception:  # noqa: BLE001, S112 - validators of the user's own may raise anything
                 continue
             yield document
-        names = {found.stored: found.name for found in self.shape.fields.values()}
-        known = {names[key]: value for key, value in raw.items() if key in names}
-        yield self.document.model_construct(**known)
 
     # stored -> wire
 
@@ -258,6 +316,11 @@ class Codec(Generic[T]):
         """The document as parsed JSON."""
         parsed: dict[str, Any] = orjson.loads(dumps(self.wire(raw, view)))
         return parsed
+
+    def sendable(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The document as parsed JSON, each field under the name that clients send it by."""
+        names = {found.wire: self.input_names.get(found.name, found.wire) for found in self.shape.fields.values()}
+        return {names.get(name, name): value for name, value in self.tree(raw, View.WHOLE).items()}
 
     def wire_path(self, stored: str) -> str:
         """A stored dotted path as clients write it; what the document does not know stays as it is."""
@@ -285,23 +348,38 @@ class Codec(Generic[T]):
     def _dump(self, raw: Mapping[str, Any], view: View) -> Any:
         if self._read and view is View.VISIBLE:
             return self._read.wire(self.from_stored(raw))
-        hidden = self.hidden if view is View.VISIBLE else frozenset[str]()
+        masked = self._masked if view is View.WHOLE else frozenset[str]()
+        left_out = masked if view is View.WHOLE else self.hidden
         for attempt, document in enumerate(self._instances(raw)):
             try:
-                dumped = document.model_dump(
-                    mode="json",
-                    by_alias=True,
-                    exclude=self._unshown | hidden,
-                    exclude_computed_fields=view is View.WHOLE,
-                    fallback=as_json,
-                    warnings=False,
-                )
+                dumped, broken = self._dumped(document, self._unshown | left_out, view)
             except Exception:  # noqa: BLE001, S112 - computed fields of the user's own may raise anything
                 continue
-            links = {self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in hidden}
             shown = _zoned(dumped, self._projected(raw, view)) if attempt else dumped
+            links = {
+                self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in left_out
+            }
+            if as_stored := {self.wire_names.get(name, name) for name in masked | broken}:
+                shown |= {wire: value for wire, value in self._projected(raw, view).items() if wire in as_stored}
             return {"id": document.id, **shown, **links}
         return self._projected(raw, view)
+
+    def _dumped(self, document: T, left_out: AbstractSet[str], view: View) -> tuple[dict[str, Any], AbstractSet[str]]:
+        """What Pydantic shows of a document, and the fields that it cannot show."""
+
+        def dump(**which: Any) -> dict[str, Any]:
+            shown: dict[str, Any] = document.model_dump(
+                mode="json", by_alias=True, fallback=bson_as_json, warnings=False, **which
+            )
+            return shown
+
+        computed = view is View.WHOLE
+        try:
+            return dump(exclude=set(left_out), exclude_computed_fields=computed), frozenset()
+        except (PydanticSerializationError, TypeError):
+            names = document.__dict__.keys() - left_out
+            broken = {name for name in names if _raises(dump, include={name}, exclude_computed_fields=True)}
+            return dump(exclude={*left_out, *broken}, exclude_computed_fields=computed), broken
 
 
 def _derives_bodies(resource: Resource[Any]) -> bool:
@@ -315,14 +393,38 @@ def _has_encoders(document: type[Document]) -> bool:
 
 
 def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
-    """With datetimes, which MongoDB stores in UTC, in this zone or without one, and Decimal128 as Python's decimal."""
+    """With datetimes, which MongoDB stores in UTC, in this zone or without one; decimals and patterns are Python's."""
     if isinstance(value, datetime.datetime):
         return (value.astimezone(datetime.UTC) if value.tzinfo else value).replace(tzinfo=zone)
     if isinstance(value, Decimal128):
         return value.to_decimal()
+    if isinstance(value, Regex):
+        return _compiled(value)
     if isinstance(value, dict):
         return {key: _readable(item, zone) for key, item in value.items()}
     return [_readable(item, zone) for item in value] if isinstance(value, list) else value
+
+
+def _compiled(pattern: Regex[Any]) -> Any:
+    try:
+        return pattern.try_compile()
+    except re.error:
+        return pattern
+
+
+def _is_still(before: Document, after: Document, name: str) -> bool:
+    """Whether a field has the value that it had."""
+    missing = object()
+    old, new = before.__dict__.get(name, missing), after.__dict__.get(name, missing)
+    return old is new or (type(old) is type(new) and bool(old == new))
+
+
+def _raises(function: Callable[..., Any], **arguments: Any) -> bool:
+    try:
+        function(**arguments)
+    except (PydanticSerializationError, TypeError):
+        return True
+    return False
 
 
 def _zoned(shown: Any, stored: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from beanie import Document, Link
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PydanticInvalidForJsonSchema, TypeAdapter, create_model
 
 from regesta.annotations import takes_none
+from regesta.errors import DeclarationError
 from regesta.int64 import INT64_MAX, INT64_MIN
 from regesta.resource import Resource
 from regesta.schemas.codec import Codec
@@ -99,8 +100,34 @@ def _document_schema(document: type[Document], mode: Mode) -> JsonSchema:
     """From Pydantic only once for each state of the class: a document is described many times over."""
     known, state = _known.setdefault(document, {}), document.__pydantic_core_schema__
     if mode not in known or known[mode][0] is not state:
-        known[mode] = (state, document.model_json_schema(by_alias=True, mode=mode))
+        try:
+            known[mode] = (state, document.model_json_schema(by_alias=True, mode=mode))
+        except PydanticInvalidForJsonSchema as error:
+            raise _without_json(document, mode) from error
     return inlined(known[mode][1])
+
+
+def _without_json(document: type[Document], mode: Mode) -> DeclarationError:
+    """The error that names the field which Pydantic cannot describe."""
+    name = next((found for found in map(str, document.model_fields) if _fails(document, found, mode)), "")
+    annotation = document.model_fields[name].annotation if name else document
+    return DeclarationError(
+        f"{document.__name__}.{name}: JSON has no form for {annotation!r}. Take a type that Pydantic knows "
+        "(PydanticObjectId for ObjectId, Decimal for Decimal128, bytes for Binary, Pattern for Regex, int for Int64) "
+        "or say how it is read and written (`BeforeValidator`, `PlainSerializer`, `WithJsonSchema`)"
+    )
+
+
+def _fails(document: type[Document], name: str, mode: Mode) -> bool:
+    info = document.model_fields[name]
+    try:
+        alone: Any = create_model(
+            "Alone", __config__=ConfigDict(arbitrary_types_allowed=True), value=(info.annotation, info)
+        )
+        alone.model_json_schema(mode=mode)
+    except PydanticInvalidForJsonSchema:
+        return True
+    return False
 
 
 _known: WeakKeyDictionary[type[Document], dict[Mode, tuple[Any, JsonSchema]]] = WeakKeyDictionary()

@@ -1,5 +1,6 @@
 """Turns stored documents into what clients see, without building instances."""
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any
 
 import orjson
 from beanie import Document, Link
-from bson import Binary, DBRef, Decimal128, ObjectId, Regex
+from bson import Binary, DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
+from bson.datetime_ms import DatetimeMS
 from pydantic import BaseModel
 
 from regesta.schemas.shape import FieldShape, Shape
@@ -26,7 +28,7 @@ def dumps(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> Any:
-    """What JSON shows of a BSON type: text for ObjectId, Decimal128 and UUID, the id for a reference."""
+    """What JSON shows of a BSON type: text for ObjectId, Decimal128, UUID and bytes, the id for a reference."""
     if value.__class__ is ObjectId:  # most of all that comes here
         return value.binary.hex()
     if isinstance(value, _AS_TEXT):
@@ -46,8 +48,16 @@ def as_json(value: Any) -> Any:
     return str(value)
 
 
+def bson_as_json(value: Any) -> Any:
+    """As `as_json`. Raises TypeError for what is no BSON: its text would be that of a Python object."""
+    if not isinstance(value, _BSON):
+        raise TypeError(f"JSON has no form for {type(value).__name__}")
+    return as_json(value)
+
+
 _AS_TEXT = (ObjectId, Decimal128)
 _AS_LIST = (set, frozenset, tuple)
+_BSON = (*_AS_TEXT, *_AS_LIST, Link, DBRef, Document, bytes, Regex, BaseModel, Timestamp, MinKey, MaxKey, DatetimeMS)
 
 
 def projector(shape: Shape, leave_out: frozenset[str] = frozenset(), *, consuming: bool = False) -> Projector:
@@ -209,4 +219,8 @@ _CONTAINERS = {"one": _one, "list": _many, "dict": _keyed}
 def _binary(value: bytes) -> str:
     if isinstance(value, Binary) and value.subtype in (OLD_UUID_SUBTYPE, UUID_SUBTYPE) and len(value) == UUID_LENGTH:
         return str(value.as_uuid(value.subtype))
-    return value.decode(errors="replace")
+    try:  # base64, unless it is a text that a body may hold
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return base64.b64encode(value).decode() if "\0" in text else text

@@ -5,15 +5,16 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 from beanie import Document, Link
-from pydantic import BaseModel
+from pydantic import EncodedBytes, EncodedStr, Json
 
-from regesta.annotations import UNIONS, within
+from regesta.annotations import UNIONS, members_of, within
 from regesta.errors import DeclarationError
 from regesta.schemas.shape import CONTAINERS
 
 
 def check_sendable(document: type[Document]) -> None:
-    """Raises DeclarationError where no body could say what the document may hold."""
+    """Raises DeclarationError if no body could say what the document may hold, or it could not be read back."""
+    encoders = getattr(getattr(document, "Settings", None), "bson_encoders", None)
     for name, info in document.model_fields.items():
         field = f"{document.__name__}.{name}"
         if not _links_are_sent(info.annotation):
@@ -22,10 +23,24 @@ def check_sendable(document: type[Document]) -> None:
                 "or in a list, set, tuple or dict there, and nothing else may stand in its place. "
                 "In a model, or beside another type, store the id instead, or leave out the operations that take bodies"
             )
-        if any(map(_has_float_keys, _all_within(info.annotation))):
+        parts = [*info.metadata, *_all_within(info.annotation)]
+        if any(get_origin(part) is Link and Document in get_args(part) for part in parts):
+            raise DeclarationError(f"{field}: Document has no collection: link to the class that is meant")
+        if any(map(_has_float_keys, parts)):
             raise DeclarationError(
                 f"{field}: a float is stored as a key with a dot, which no body may have: use texts or whole numbers"
             )
+        if any(get_origin(part) is type for part in parts):
+            raise DeclarationError(f"{field}: JSON has no form for a class: store its name")
+        if not encoders and any(isinstance(part, _DECODED) or part is Json for part in parts):
+            raise DeclarationError(
+                f"{field}: it is stored decoded, and decoded once more when it is read, which fails: annotate it with "
+                "what it holds (`bytes`, `str`, `list[int]`), or encode it again with `bson_encoders`"
+            )
+
+
+# What Pydantic decodes; Json is a class where it has no argument.
+_DECODED = (EncodedBytes, EncodedStr, Json)
 
 
 def _links_are_sent(annotation: Any) -> bool:
@@ -47,10 +62,10 @@ def _has_float_keys(annotation: Any) -> bool:
     )
 
 
-def _all_within(annotation: Any, models: tuple[type, ...] = ()) -> Iterator[Any]:
+def _all_within(annotation: Any, known: tuple[type, ...] = ()) -> Iterator[Any]:
     """As `within`, and into models, but not into documents: they are linked, and have resources of their own."""
     for part in within(annotation):
         yield part
-        if isinstance(part, type) and issubclass(part, BaseModel) and not issubclass(part, (Document, *models)):
-            for info in part.model_fields.values():
-                yield from _all_within(info.annotation, (*models, part))
+        if isinstance(part, type) and not issubclass(part, (Document, *known)):
+            for _, below in members_of(part):
+                yield from _all_within(below, (*known, part))

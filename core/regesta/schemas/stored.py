@@ -4,26 +4,35 @@ Beanie's encoder looks at every value and asks what it is; the annotations know 
 leave open goes through Beanie's encoder, and so does every document that has rules of its own.
 """
 
+import dataclasses
 import datetime
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from enum import Enum
 from typing import Any, Union
 
+import bson
 from beanie import Document, PydanticObjectId
 from beanie.exceptions import DocumentWasNotSaved
-from beanie.odm.utils.dump import get_dict
+from beanie.odm.fields import LinkTypes
 from beanie.odm.utils.encoder import Encoder
-from bson import DBRef, ObjectId
+from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.binary import Binary
+from bson.datetime_ms import DatetimeMS
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from regesta.inheritance import class_name
 from regesta.schemas.projection import picker
 from regesta.schemas.shape import linked_document
+from regesta.store import STANDARD
 
 Encode = Callable[[Any], Any]
+
+# Beanie's encoder does not know all of them.
+_LEFT_OUT = frozenset((Binary, Code, DBRef, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp))
 
 # MongoDB's driver stores these as they are, whatever else they may be called.
 NATIVE = (str, int, float, bool, type(None), datetime.datetime, ObjectId, PydanticObjectId)
@@ -67,7 +76,7 @@ def _whole_encoder(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
 
     def by_beanie(instance: Any) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = get_dict(instance, to_db=True, keep_nulls=keep_nulls)
+            found = as_beanie(instance, keep_nulls=keep_nulls)
         except DocumentWasNotSaved as error:
             raise ValueError("a link points to a document without an id") from error
         if name is not None:
@@ -88,12 +97,87 @@ def _whole_encoder(document: type[Document]) -> Callable[[Any], dict[str, Any]]:
     return encode
 
 
+def as_beanie(document: Document, *, keep_nulls: bool) -> dict[str, Any]:
+    """What Beanie stores of a document, but for what `BsonEncoder` does in another way."""
+    revision = {"revision_id"} if document.get_settings().use_revision else set()
+    left_out = ({"revision_id"} - revision) | ({"_id"} if document.id is None else set())
+    # Beanie 2 excludes the revision, unless it is included.
+    included: Any = {"include": revision} if "include" in Encoder.__dataclass_fields__ else {}
+    encoder = BsonEncoder(exclude=left_out, to_db=True, keep_nulls=keep_nulls, **included)
+    found: dict[str, Any] = encoder.encode(document)
+    return found
+
+
+class BsonEncoder(Encoder):
+    """Beanie's encoder, which leaves every type of BSON's own as it is, takes dataclasses, and puts sets into an order.
+
+    The order keeps a set that did not change from looking like another one.
+    """
+
+    def encode(self, obj: Any) -> Any:
+        """What is stored of a value. Raises ValueError for one that cannot be."""
+        if not isinstance(obj, tuple(self.custom_encoders)):
+            if type(obj) in _LEFT_OUT:
+                return obj
+            if dataclasses.is_dataclass(obj):
+                return {key: self.encode(value) for key, value in _members_of(obj)}
+            if isinstance(obj, Mapping):
+                return {_key(key): self.encode(value) for key, value in obj.items()}
+        encoded = super().encode(obj)
+        return _in_order(encoded) if isinstance(obj, AbstractSet) and isinstance(encoded, list) else encoded
+
+    def _encode_document(self, obj: Document) -> Mapping[str, Any]:
+        """As Beanie's, with this encoder for what lies below."""
+        obj.parse_store()
+        settings, links = obj.get_settings(), obj.get_link_fields() or {}
+        below = BsonEncoder(custom_encoders=settings.bson_encoders, to_db=self.to_db, keep_nulls=self.keep_nulls)
+        found: dict[str, Any] = {}
+        if settings.union_doc is not None:
+            found[settings.class_id] = settings.union_doc_alias or obj.__class__.__name__
+        if obj._class_id:  # noqa: SLF001 - Beanie has no public name for it
+            found[settings.class_id] = obj._class_id  # noqa: SLF001
+        for key, value in self._iter_model_items(obj):
+            kind = links[key].link_type if key in links else None
+            if kind in _ONE_LINK:
+                found[key] = below.encode(None if value is None else value.to_ref())
+            elif kind in _MANY_LINKS:
+                found[key] = below.encode(None if value is None else [link.to_ref() for link in value])
+            elif kind is None or not self.to_db:
+                found[key] = below.encode(value)
+        return found
+
+
+_ONE_LINK = (LinkTypes.DIRECT, LinkTypes.OPTIONAL_DIRECT)
+_MANY_LINKS = (LinkTypes.LIST, LinkTypes.OPTIONAL_LIST)
+
+
+def _key(key: Any) -> str:
+    """The key of a member: Beanie leaves an Enum, which the driver does not take."""
+    value = key.value if isinstance(key, Enum) else key
+    return value if isinstance(value, str) else str(key)
+
+
+def _members_of(obj: Any) -> Iterator[tuple[str, Any]]:
+    """The members of a dataclass by the keys that Pydantic reads them from."""
+    infos: Mapping[str, FieldInfo] = getattr(obj, "__pydantic_fields__", {})
+    for found in dataclasses.fields(obj):
+        alias = infos[found.name].alias if found.name in infos else None
+        yield alias or found.name, getattr(obj, found.name)
+
+
+def _in_order(items: list[Any]) -> list[Any]:
+    try:
+        return sorted(items)
+    except TypeError:
+        return sorted(items, key=lambda item: bson.encode({"": item}, codec_options=STANDARD))
+
+
 class _Encoders:
     """Builds the encoders of models; one that contains itself finds its own already there."""
 
     def __init__(self, *, keep_nulls: bool) -> None:
         self._keep_nulls = keep_nulls
-        self._by_beanie = _unless_plain(Encoder(to_db=True, keep_nulls=keep_nulls).encode)
+        self._by_beanie = _unless_plain(BsonEncoder(to_db=True, keep_nulls=keep_nulls).encode)
         self._built: dict[type, Encode] = {}
 
     def build(self, model: type[BaseModel], otherwise: Encode, left_out: AbstractSet[str] = frozenset()) -> Encode:
@@ -129,10 +213,10 @@ class _Encoders:
             return None
         annotation = _one_of(info.annotation)
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if isinstance(annotation, type) and _is_plain(annotation):
+        if isinstance(annotation, type) and _is_plain_part(annotation):
             return self._built.get(annotation) or self.build(annotation, self._by_beanie)
         below = arguments[-1] if arguments and (origin is list or (origin is dict and arguments[0] is str)) else None
-        if not (isinstance(below, type) and _is_plain(below)):
+        if not (isinstance(below, type) and _is_plain_part(below)):
             return self._by_beanie
         item = self._built.get(below) or self.build(below, self._by_beanie)
         if origin is list:
@@ -167,6 +251,11 @@ def _is_plain(model: type[Any]) -> bool:
         and model.model_config.get("extra") != "allow"
         and not any(info.exclude for name, info in model.model_fields.items() if name != "revision_id")
     )
+
+
+def _is_plain_part(model: type[Any]) -> bool:
+    """As `_is_plain`, of what stands in a document: another document has rules of its own there."""
+    return _is_plain(model) and not issubclass(model, Document)
 
 
 def _default_fits(info: FieldInfo) -> bool:
