@@ -268,7 +268,7 @@ async def both(database: Any) -> AsyncIterator[Client]:
         yield client
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(given_=DOCUMENTS, form=st.sampled_from(FORMS), choice=st.integers(0, 30))
 async def test_a_write_changes_what_it_names(
     both: Any, given_: tuple[type[Document], dict[str, Any]], form: str, choice: int
@@ -287,4 +287,5 @@ async def test_a_write_changes_what_it_names(
     asked = _asked(form, stored, shown, path)
     if asked is not None:
         await _send(both, url, form, asked.body)
-        assert _bytes(await collection.find_one({"_id": stored["_id"]})) == _bytes(asked.expected)
+        found = await collection.find_one({"_id": stored["_id"]})
+        assert _bytes(found) == _bytes(asked.expected), (found, asked)

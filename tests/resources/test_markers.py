@@ -1,11 +1,13 @@
 """ReadOnly, Immutable, WriteOnly, Secret."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pytest
 from beanie import Document, Indexed
-from pydantic import Field
+from pydantic import BaseModel, Field, SecretStr, create_model
+from typing_extensions import TypedDict
 
 from regesta import DeclarationError, Hooks, Immutable, ReadOnly, Resource, Secret, WriteOnly, crud_router
 from regesta.audit import AuditTrail
@@ -207,3 +209,73 @@ def test_a_marker_on_a_child_counts_as_well() -> None:
     resource = Resource(Child)
     assert {"a", "id"} <= resource.read_only
     assert "b" in resource.secret_fields
+
+
+class Old(Document):
+    code: Annotated[str, Immutable]
+    note: Annotated[str | None, Immutable] = None
+    n: int = 0
+
+    class Settings:
+        name = "olds"
+
+
+async def test_an_immutable_field_that_an_old_document_lacks_is_set_once(any_database: Any) -> None:
+    async with served(any_database, Old) as client:
+        collection = collection_of(Old)
+        key = (await collection.insert_one({"n": 1})).inserted_id
+        url = f"/olds/{key}"
+        assert (await client.merge(url, {"n": 2})).status_code == 422  # it is required now
+        assert pointers(await client.merge(url, {"code": "a", "note": "late"})) == {"/note"}
+        assert (await client.merge(url, {"code": "a", "n": 2})).json() == {
+            "id": str(key),
+            "code": "a",
+            "note": None,
+            "n": 2,
+        }
+        assert pointers(await client.merge(url, {"code": "b"})) == {"/code"}
+        assert pointers(await client.put(url, json={"code": "b"})) == {"/code"}
+        await collection.update_one({"_id": key}, {"$unset": {"code": ""}})
+        assert (await client.put(url, json={"code": "c"})).json()["code"] == "c"
+        await collection.update_one({"_id": key}, {"$unset": {"code": ""}})
+        patched = await client.operate(url, {"op": "add", "path": "/code", "value": "d"})
+        assert patched.json()["code"] == "d"
+
+
+@dataclass
+class MarkedMember:
+    pin: Annotated[str, Secret]
+
+
+class MarkedKey(TypedDict):
+    pin: Annotated[str, ReadOnly]
+
+
+class MaskedMember(BaseModel):
+    pin: SecretStr
+
+
+@pytest.mark.parametrize("inner", [MarkedMember, MarkedKey, MaskedMember, list[MarkedMember], dict[str, MarkedKey]])
+def test_a_marker_means_nothing_below_the_document(inner: Any) -> None:
+    document = create_model("Thing", __base__=Document, value=(inner, ...))
+    with pytest.raises(DeclarationError, match=r"value\.pin: markers work on the document's own fields"):
+        Resource(document)
+
+
+class Vault(Document):
+    token: SecretStr
+    tokens: dict[str, SecretStr] = {}
+    n: int = 0
+
+    class Settings:
+        name = "vaults"
+
+
+async def test_a_patch_of_one_masked_secret_leaves_the_others(any_database: Any) -> None:
+    async with served(any_database, Vault) as client:
+        made = await created(client, "/vaults", {"token": HUSH, "tokens": {"a": HUSH, "b": PIN}})
+        url = f"/vaults/{made['id']}"
+        assert (await client.merge(url, {"tokens": {"a": "new"}})).status_code == 200
+        assert (await client.operate(url, {"op": "add", "path": "/tokens/c", "value": "c"})).status_code == 200
+        stored = await collection_of(Vault).find_one({})
+        assert (stored["token"], stored["tokens"]) == (HUSH, {"a": "new", "b": PIN, "c": "c"})

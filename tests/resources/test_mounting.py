@@ -165,6 +165,36 @@ async def test_problems_for_routes_of_ones_own(memory_database: Any) -> None:
         assert (await client.get("/mine/0")).text == "host: broken"
 
 
+@pytest.mark.parametrize("detail", [{"reason": "closed", "until": [1, None]}, ["a", {"b": 1}], "text", {}, "\ud800"])
+async def test_an_http_exception_keeps_its_detail(memory_database: Any, detail: Any) -> None:
+    def closed() -> None:
+        raise HTTPException(403, detail, headers={"X-Reason": "night"})
+
+    app = host()
+    app.include_router(crud_router(Book, dependencies=[Depends(closed)]))
+    await init_beanie(memory_database, document_models=[Book])
+    async with client_of(app) as client:
+        for answer in (await client.get("/books"), await client.post("/books", json={"title": "t"})):
+            assert answer.status_code == 403
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["x-reason"] == "night"
+            assert answer.json()["code"] == "FORBIDDEN"
+            assert answer.json()["detail"] == (detail if detail != "\ud800" else "\\ud800")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_http_exception_without_a_body_has_none(memory_database: Any, status: int) -> None:
+    def elsewhere() -> None:
+        raise HTTPException(status, headers={"X-Tea": "yes"})
+
+    app = host()
+    app.include_router(crud_router(Book, dependencies=[Depends(elsewhere)]))
+    await init_beanie(memory_database, document_models=[Book])
+    async with client_of(app) as client:
+        answer = await client.get("/books")
+        assert (answer.status_code, answer.content, answer.headers["x-tea"]) == (status, b"", "yes")
+
+
 @pytest.mark.parametrize("same_router", [True, False])
 def test_openapi_of_two_mounts_has_distinct_operation_ids(same_router: bool) -> None:
     app, router = host(), crud_router(Book)

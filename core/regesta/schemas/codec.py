@@ -360,7 +360,9 @@ class Codec(Generic[T]):
                 self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in left_out
             }
             if as_stored := {self.wire_names.get(name, name) for name in masked | broken}:
-                shown |= {wire: value for wire, value in self._projected(raw, view).items() if wire in as_stored}
+                extra = document.__pydantic_extra__ or {}
+                stored = {name: raw[name] for name in extra if name in raw} | self._projected(raw, view)
+                shown |= {wire: value for wire, value in stored.items() if wire in as_stored}
             return {"id": document.id, **shown, **links}
         return self._projected(raw, view)
 
@@ -377,7 +379,7 @@ class Codec(Generic[T]):
         try:
             return dump(exclude=set(left_out), exclude_computed_fields=computed), frozenset()
         except (PydanticSerializationError, TypeError):
-            names = document.__dict__.keys() - left_out
+            names = {*document.__dict__, *(document.__pydantic_extra__ or {})} - left_out
             broken = {name for name in names if _raises(dump, include={name}, exclude_computed_fields=True)}
             return dump(exclude={*left_out, *broken}, exclude_computed_fields=computed), broken
 

@@ -1,6 +1,7 @@
 """Turns stored documents into what clients see, without building instances."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def as_json(value: Any) -> Any:
         return value.id
     if isinstance(value, bytes):
         return _binary(value)
-    if isinstance(value, Regex):
+    if isinstance(value, Regex | re.Pattern):
         return value.pattern
     if isinstance(value, _AS_LIST):
         return list(value)
@@ -57,7 +58,21 @@ def bson_as_json(value: Any) -> Any:
 
 _AS_TEXT = (ObjectId, Decimal128)
 _AS_LIST = (set, frozenset, tuple)
-_BSON = (*_AS_TEXT, *_AS_LIST, Link, DBRef, Document, bytes, Regex, BaseModel, Timestamp, MinKey, MaxKey, DatetimeMS)
+_BSON = (
+    *_AS_TEXT,
+    *_AS_LIST,
+    Link,
+    DBRef,
+    Document,
+    bytes,
+    Regex,
+    re.Pattern,
+    BaseModel,
+    Timestamp,
+    MinKey,
+    MaxKey,
+    DatetimeMS,
+)
 
 
 def projector(shape: Shape, leave_out: frozenset[str] = frozenset(), *, consuming: bool = False) -> Projector:
@@ -88,7 +103,8 @@ class _Projectors:
         fields = [found for found in shape.fields.values() if found.name not in leave_out]
         changing = [(found.wire, change) for found in fields if (change := self._change(found))]
         names = {found.stored: found.wire for found in fields}
-        as_declared = _picking(names, {found.stored: found.default for found in fields if found.default})
+        given = {found.stored: found.default for found in fields if found.default}
+        as_declared = _picking(names, given, {found.stored: found.name for found in fields if shape.by_name})
         project = _exchanging(names, shape.fields.keys(), as_declared, consuming=consuming)
         if names.keys() == shape.fields.keys() == set(names.values()):
             project = _checking(shape.fields.keys(), as_declared)
@@ -153,7 +169,9 @@ def _changing(inner: Projector, changing: Sequence[tuple[str, Callable[[Any], An
     return project
 
 
-def _picking(names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]) -> Projector:
+def _picking(
+    names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]], by_name: Mapping[str, str]
+) -> Projector:
     """The known keys, whatever else is there; without them the fuller way of `_incomplete`."""
     pick, wires = picker(tuple(names)), tuple(names.values())
 
@@ -161,7 +179,7 @@ def _picking(names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]
         try:
             return dict(zip(wires, pick(raw), strict=True))
         except KeyError:
-            return _incomplete(raw, names, defaults)
+            return _incomplete(raw, names, defaults, by_name)
 
     return project
 
@@ -174,13 +192,21 @@ def picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ..
 
 
 def _incomplete(
-    raw: Mapping[str, Any], names: Mapping[str, str], defaults: Mapping[str, Callable[[], Any]]
+    raw: Mapping[str, Any],
+    names: Mapping[str, str],
+    defaults: Mapping[str, Callable[[], Any]],
+    by_name: Mapping[str, str],
 ) -> dict[str, Any]:
-    """A document of somebody else, or an older one: defaults where there are some, nothing where not."""
+    """A document of somebody else, or an older one: defaults where there are some, nothing where not.
+
+    `by_name`: the Python names that the model reads as well (`populate_by_name`).
+    """
     wire = {}
     for stored, name in names.items():
         if stored in raw:
             wire[name] = raw[stored]
+        elif by_name.get(stored) in raw:
+            wire[name] = raw[by_name[stored]]
         elif stored in defaults:
             wire[name] = defaults[stored]()
     return wire

@@ -66,6 +66,6 @@ def _all_within(annotation: Any, known: tuple[type, ...] = ()) -> Iterator[Any]:
     """As `within`, and into models, but not into documents: they are linked, and have resources of their own."""
     for part in within(annotation):
         yield part
-        if isinstance(part, type) and not issubclass(part, (Document, *known)):
+        if isinstance(part, type) and part not in known and not issubclass(part, Document):
             for _, below in members_of(part):
                 yield from _all_within(below, (*known, part))

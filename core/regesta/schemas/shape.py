@@ -34,12 +34,16 @@ PLAIN_CONFIG = ("ser_json_inf_nan", "ser_json_temporal", "ser_json_timedelta", "
 
 @dataclass(slots=True)
 class Shape:
-    """One model's fields by the key they are stored under. `direct`: see the module."""
+    """One model's fields by the key they are stored under. `direct`: see the module.
+
+    `by_name`: the model reads its fields under their Python names, too.
+    """
 
     model: type[BaseModel]
     fields: "dict[str, FieldShape]" = field(default_factory=dict)
     extra: bool = False
     direct: bool = True
+    by_name: bool = False
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ def shape_of(model: type[BaseModel], _open: Mapping[type, Shape] | None = None) 
     shape = Shape(model)
     known = {**(_open or {}), model: shape}
     shape.extra = model.model_config.get("extra") == "allow"
+    shape.by_name = any(model.model_config.get(key) for key in ("populate_by_name", "validate_by_name"))
     shape.direct = not (shape.extra or model.model_computed_fields or _has_serializers(model))
     shape.direct &= not any(key in model.model_config for key in PLAIN_CONFIG)
     for name, info in model.model_fields.items():
