@@ -90,11 +90,13 @@ def to_be(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers the Host; `/wait` after the whole body came, `/early` before any of it did."""
-    if scope["path"] == "/wait":
-        while (await receive()).get("more_body"):
-            pass
+    """Answers the Host, or for `/body` the body; `/wait` after the whole body came, `/early` before any of it did."""
     body = b"".join(value for name, value in scope["headers"] if name == b"host")
+    if scope["path"] in ("/wait", "/body"):
+        came, message = b"", await receive()
+        while message.get("more_body"):
+            came, message = came + message["body"], await receive()
+        body = came + message["body"] if scope["path"] == "/body" else body
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -274,6 +276,46 @@ async def test_connections_beyond_the_limit_do_not_pile_up(
         await opened[0].send(REQUEST)
         assert await opened[0].answer() == (200, b"localhost")
     assert [record.getMessage()[:22] for record in caplog.records] == ["1 connections are open"]
+
+
+OFFERS = (
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAAAAIAAAAA\r\n",
+    b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n",
+)
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("body", [b"", b"some bytes"])
+async def test_an_offer_of_an_upgrade_is_ignored_and_the_body_is_read(offer: bytes, body: bytes) -> None:
+    """Java's HttpClient offers h2c with its first request, also if that has a body."""
+    start = b"POST /body HTTP/1.1\r\nHost: localhost\r\n" + offer
+    async with serving() as server:
+        connection = await server.connect()
+        await connection.send(start + b"Content-Length: %d\r\n\r\n" % len(body) + body + REQUEST)
+        assert await connection.answer() == (200, body)
+        assert await connection.answer() == (200, b"localhost")
+        await connection.send(start + b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n")
+        await connection.send(b"1\r\ne\r\n0\r\n\r\n" + REQUEST)
+        assert await connection.answer() == (200, b"abcde")
+        assert await connection.answer() == (200, b"localhost")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 9 * (HEAD + OFFERS[0] + b"\r\n")]
+)
+async def test_tunnels_and_offers_without_end_are_refused(sent: bytes) -> None:
+    async with serving() as server:
+        connection = await server.connect()
+        await connection.send(sent)
+        assert b"HTTP/1.1 400 " in await connection.rest()
+
+
+async def test_a_connection_that_offers_an_upgrade_may_close(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        connection = await server.connect()
+        await connection.send(HEAD + b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n")
+        assert (await connection.rest()).startswith(b"HTTP/1.1 200 ")
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

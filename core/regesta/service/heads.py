@@ -10,6 +10,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from regesta.http.problems import problem_body
+from regesta.service.upgrades import Head, ParserWithoutUpgrades
 
 logger = logging.getLogger("regesta.service")
 
@@ -70,11 +71,13 @@ class BoundedHttp(HttpToolsProtocol):
       the connection just ends. The same time is given to what follows an answered request and begins no other one.
     - A connection too many is refused with 503; those beyond `SPARE` of them are dropped.
 
-    The authority of an absolute request target replaces `Host` (RFC 9112, 3.2.2).
+    The authority of an absolute request target replaces `Host` (RFC 9112, 3.2.2). Offers of an upgrade are ignored.
     """
 
     def __init__(self, *arguments: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        parser: Any = ParserWithoutUpgrades(self, self._head_of_request)  # as far as uvicorn needs one
+        self.parser = parser
         self._bounds = bounds
         self._head = 0  # bytes
         self._began = False  # a head, which is not whole yet
@@ -121,6 +124,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head was small enough, and came in time."""
+        if self.parser.should_upgrade():
+            return
         self._head = 0
         self._began = False
         self._expect_nothing()
@@ -135,6 +140,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next request has a head of its own."""
+        if self.parser.should_upgrade():
+            return
         self._head = 0
         super().on_message_complete()
         if self._is_unoccupied:  # it was answered before its body was whole, and now it is idle
@@ -174,6 +181,9 @@ class BoundedHttp(HttpToolsProtocol):
         if answer and self._is_unoccupied:
             self.transport.write(answer)
         self.transport.close()
+
+    def _head_of_request(self) -> Head:
+        return self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers
 
     def _take_host_of_target(self) -> None:
         target = httptools.parse_url(self.url)
