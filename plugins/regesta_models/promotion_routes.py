@@ -81,14 +81,14 @@ def promotion_router(registry: Registry) -> APIRouter:
         ),
         tags=TAGS,
         responses=MOVED,
-        openapi_extra={**body_schema(AliasRollback), "parameters": MOVING},
+        openapi_extra={**body_schema(AliasRollback, required=False), "parameters": MOVING},
     )
     async def rollback_alias(
         request: Request, model: ModelKey, alias: AliasKey, caller: Annotated[Caller, asking("rollback_alias")]
     ) -> Response:
         refuse_idempotency_key(request, INSTEAD)
         dry, condition = only_validates(request), precondition_of(request)
-        body = await json_body(request, AliasRollback, limit=4 * LARGEST_BODY)
+        body = await json_body(request, AliasRollback, limit=4 * LARGEST_BODY, without=AliasRollback())
         stored = await aliases.rollback(
             caller, model, alias, reason=body.reason, condition=condition, validate_only=dry
         )

@@ -128,6 +128,18 @@ class Guards:
             raise Forbidden("not you")
 
 
+async def test_a_rollback_needs_no_body(any_service: Service) -> None:
+    await with_versions(any_service, 3)
+    for number in (1, 2, 3):
+        await any_service.point("production", number)
+    answer = await any_service.client.post(f"{ALIAS}:rollback")
+    assert (answer.status_code, answer.json()["number"]) == (200, 2)
+    answer = await any_service.client.post(f"{ALIAS}:rollback", content=b'{"reason": "x"}')
+    assert answer.status_code == 415
+    answer = await any_service.client.post(f"{ALIAS}:rollback", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+
+
 async def test_overrides_and_rollbacks_are_rights_of_their_own(database: Any) -> None:
     guards = Guards()
     async with serve(database, guards) as service:

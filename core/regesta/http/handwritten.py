@@ -25,13 +25,21 @@ M = TypeVar("M", bound=BaseModel)
 LARGEST_BODY = 64 * 1024  # bytes
 
 
-async def json_body(request: Request, model: type[M], *, limit: int = LARGEST_BODY) -> M:
+async def json_body(request: Request, model: type[M], *, limit: int = LARGEST_BODY, without: M | None = None) -> M:
     """The body, read and judged as strictly as that of a generated route: in Pydantic's strict JSON mode.
 
-    `limit` is in bytes. Raises UnsupportedMedia, TooLarge, Malformed, Invalid with all that is wrong.
+    `limit` is in bytes. `without` is the answer to a request that has neither a body nor a Content-Type.
+
+    Raises UnsupportedMedia, TooLarge, Malformed, Invalid with all that is wrong.
     """
-    media_type_of(request, JSON)
+    untyped = without is not None and "content-type" not in request.headers
+    if not untyped:
+        media_type_of(request, JSON)
     body = await body_of(request, limit)
+    if untyped and without is not None:
+        if not body:
+            return without
+        media_type_of(request, JSON)
     read_json(body)  # duplicate keys, depth, numbers: what pydantic lets pass
     try:
         return model.model_validate_json(body, strict=True, extra="forbid")
@@ -83,10 +91,10 @@ def document_answer(document: type[Document], description: str) -> dict[str, Any
     }
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """`json_body` in OpenAPI, for `openapi_extra`."""
+def body_schema(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """`json_body` in OpenAPI, for `openapi_extra`; a body that `json_body` does `without` is not `required`."""
     schema = plain(inlined(model.model_json_schema()))
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema}}}}
 
 
 def problem_answers(*errors: type[ProblemError]) -> dict[int | str, dict[str, Any]]:
