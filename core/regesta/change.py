@@ -4,13 +4,15 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from time import time_ns
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from beanie import Document
+
+from regesta.store import now
 
 T = TypeVar("T", bound=Document)
 
@@ -141,7 +143,7 @@ class Change(Generic[T]):
     session: Any = None
     cascaded: bool = False
     id: UUID = field(default_factory=ordered_id)
-    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    time: datetime = field(default_factory=lambda: now())  # noqa: PLW0108 - looked up when it is called
     # Given the change: one that held it would be a cycle, which lives until the garbage collector comes by.
     describe: Callable[["Change[T]"], AuditEvent] | None = field(default=None, repr=False)
     _event: AuditEvent | None = field(default=None, repr=False)

@@ -263,6 +263,36 @@ async def test_events_written_by_clocks_that_differ(any_database: Any) -> None:
         assert (await client.get("/steadies/a", params={"revision": tag(third)})).json()["size"] == 2
 
 
+async def test_a_history_goes_by_revisions_whatever_the_clocks_of_the_workers_say(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers, one of them ten minutes behind; and events of an older version, which have no position."""
+
+    def behind() -> datetime:
+        return datetime.now(UTC) - timedelta(minutes=10)
+
+    async with served(database, Steady, key="name", also=[AuditRecord], hooks=trail()) as client:
+        answers = [await client.post("/steadies", json={"name": "a"}), await client.merge("/steadies/a", {"size": 1})]
+        await collection_of(AuditRecord).update_many({}, {"$unset": {"position": ""}})
+        for size in range(2, 6):
+            with monkeypatch.context() as patch:
+                if size % 2:
+                    patch.setattr("regesta.change.now", behind)
+                answers.append(await client.merge("/steadies/a", {"size": size}))
+        revisions = [tag(answer) for answer in answers]
+
+        assert [event["revision"] for event in await history(client, "/steadies/a")] == revisions[::-1]
+        paged: list[str] = []
+        token: dict[str, str] = {}
+        for _ in revisions:
+            page = (await client.get("/steadies/a:history", params={"page_size": "1", **token})).json()
+            paged += [event["revision"] for event in page["items"]]
+            token = {"page_token": page.get("next_page_token", "")}
+        assert (paged, token) == (revisions[::-1], {"page_token": ""})
+        for size, revision in enumerate(revisions):
+            assert (await client.get("/steadies/a", params={"revision": revision})).json()["size"] == size
+
+
 async def test_reverting(any_database: Any) -> None:
     async with served(any_database, recipes, also=[AuditRecord], hooks=trail()) as client:
         one = await client.post(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from bson import Binary
+from bson import Binary, Timestamp
 from pydantic import BaseModel, Field, model_validator
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
@@ -39,6 +39,9 @@ class AuditRecord(Workspaced):
     changes: list[dict[str, Any]] = Field(default_factory=list, description="A JSON Patch (RFC 6902).")
     parent: str | None = None
     scope: dict[str, Any] = Field(default_factory=dict, description="Beside the workspace.")
+    # The cluster's time, which orders the events of one key as they were written, whatever the clocks of the workers
+    # say. Events of older versions, and of a store without one, have none: they are older, and ordered by their times.
+    position: Any = None
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -83,6 +86,7 @@ class AuditRecord(Workspaced):
                     ("resource", ASCENDING),
                     ("key", ASCENDING),
                     ("parent", ASCENDING),
+                    ("position", DESCENDING),
                     ("time", DESCENDING),
                     ("_id", DESCENDING),
                 ]
@@ -128,8 +132,18 @@ class AuditEventRead(BaseModel):
         return value.envelope if isinstance(value, AuditRecord) else value
 
 
-def stored_event(event: AuditEvent) -> dict[str, Any]:
-    """What is written for an event: built by hand, for it is on the path of every write."""
+# MongoDB puts the cluster's time in place of an empty timestamp when a document is inserted. It only ever grows, over
+# failovers too, and of two writes of one document the second one comes after the first one's commit.
+TO_BE_SET = Timestamp(0, 0)
+# Newest first.
+ORDER = [("position", -1), ("time", -1), ("_id", -1)]
+
+
+def stored_event(event: AuditEvent, *, positioned: bool = True) -> dict[str, Any]:
+    """What is written for an event: built by hand, for it is on the path of every write.
+
+    `positioned`: by a server, which sets the position.
+    """
     actor = event.actor
     return {
         "_id": Binary.from_uuid(event.id),
@@ -145,6 +159,7 @@ def stored_event(event: AuditEvent) -> dict[str, Any]:
         "changes": list(event.changes),
         "parent": event.parent,
         "scope": {name: value for name, value in event.scope.items() if name != "workspace"},
+        **({"position": TO_BE_SET} if positioned else {}),
     }
 
 
@@ -167,14 +182,28 @@ def event_in(raw: Mapping[str, Any]) -> AuditEvent:
     )
 
 
-def events_asked_for(request: HistoryRequest) -> dict[str, Any]:
-    """The filter that finds them."""
+def events_asked_for(request: HistoryRequest, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The filter that finds them. `known`: the event before which they must be, with its position, if it is stored."""
     found: dict[str, Any] = {"resource": request.resource, "key": request.key, "parent": request.parent}
     found |= {name if name == "workspace" else f"scope.{name}": value for name, value in request.scope.items()}
     if request.revision is not None:
         found["revision_after"] = request.revision
     if request.before is not None:
         time, identity = request.before
-        found["$or"] = [{"time": {"$lt": time}}, {"time": time, "_id": {"$lt": Binary.from_uuid(identity)}}]
-        found["time"] = {"$lte": time}
+        older: list[dict[str, Any]] = [
+            {"time": {"$lt": time}},
+            {"time": time, "_id": {"$lt": Binary.from_uuid(identity)}},
+        ]
+        position = (known or {}).get("position")
+        if position is None:
+            found |= {"$or": older, "time": {"$lte": time}}
+            if known is not None:
+                found["position"] = None
+        else:
+            # `$lt` compares with timestamps only, and not with none.
+            found["$or"] = [
+                {"position": {"$lt": position}},
+                {"position": None},
+                *({"position": position, **one} for one in older),
+            ]
     return found

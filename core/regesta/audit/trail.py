@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from beanie import Document
+from bson import Binary
 
-from regesta.audit.documents import AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
+from regesta.audit.documents import ORDER, AuditEventRead, AuditRecord, event_in, events_asked_for, stored_event
 from regesta.change import AuditEvent, Change, HistoryRequest, PartOfHistory
 from regesta.declarations import READS, Operation, Schemas
 from regesta.hookspecs import hookimpl
 from regesta.resource import Resource
-from regesta.store import collection_of, read_rows
+from regesta.store import Atomicity, atomicity_of, collection_of, read_rows
 from regesta.workspaces import workspace_scope
 
 audit_events: Resource[AuditRecord] = Resource(
@@ -49,8 +50,9 @@ class AuditTrail:
     @hookimpl
     async def record_changes(self, changes: Sequence[Change[Any]], session: Any) -> None:
         """Insert the events with their changes, all at once."""
-        events = [stored_event(change.event) for change in changes]
         collection = collection_of(AuditRecord)
+        positioned = await atomicity_of(collection) is not Atomicity.LOCK
+        events = [stored_event(change.event, positioned=positioned) for change in changes]
         if len(events) == 1:
             await collection.insert_one(events[0], session=session)
         else:
@@ -59,7 +61,10 @@ class AuditTrail:
     @hookimpl
     async def read_history(self, request: HistoryRequest) -> Sequence[AuditEvent]:
         """The events of one key."""
-        wanted, order = events_asked_for(request), [("time", -1), ("_id", -1)]
-        rows = await read_rows(collection_of(AuditRecord), wanted, count=request.limit, sort=order)
+        collection, known = collection_of(AuditRecord), None
+        if request.before is not None:
+            known = await collection.find_one({"_id": Binary.from_uuid(request.before[1])}, {"position": 1})
+        wanted = events_asked_for(request, known)
+        rows = await read_rows(collection, wanted, count=request.limit, sort=ORDER)
         events = PartOfHistory(map(event_in, rows.documents))
         return events if rows.more else list(events)

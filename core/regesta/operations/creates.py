@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from regesta.operations.refusals import UNSTORABLE
 from regesta.operations.rehearsals import refuse_taken
 from regesta.operations.steps import ChangeSteps
 from regesta.operations.unit import Unit
+from regesta.store import now
 
 T = TypeVar("T", bound=Document)
 
@@ -48,7 +49,7 @@ class Creates(ChangeSteps[T]):
     async def _create(
         self, unit: Unit, caller: Caller, parents: Sequence[str], build: Build[T], asked: str | None = None
     ) -> Written[T]:
-        time = datetime.now(UTC)
+        time = now()
         after, parent, number = await self._begun(unit, caller, parents, build, time)
         self._stamp_new(after, caller, parent, number)
         change = Change(

@@ -31,7 +31,7 @@ T = TypeVar("T", bound=Document)
 INCOMPLETE = "HISTORY_INCOMPLETE"
 # Events that are read at once, and at most, to build one document.
 AT_ONCE, MAX_CHAIN = 200, 10_000
-# The clocks of two machines may differ by so much; what links events are their revisions.
+# A trail that orders events by their times may have older ones with later times: clocks of two machines differ.
 SKEW = timedelta(minutes=5)
 LAST = UUID(int=2**128 - 1)
 _BROKEN = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, LookupError, ValueError)
@@ -160,7 +160,7 @@ class History(Generic[T]):
     async def _chain(self, request: HistoryRequest, last: AuditEvent) -> Chain:
         """The events from the creation to `last`, each leading to the revision that the next one came from."""
         chain, waiting, seen = Chain(last), list[AuditEvent](), {last.id}
-        latest = before = (last.time + SKEW, LAST)
+        latest, before, again = (last.time + SKEW, LAST), (last.time, last.id), False
         while (wanted := chain.revision_before) is not None:
             found = next((event for event in waiting if event.revision_after == wanted), None)
             if found is not None:
@@ -170,6 +170,9 @@ class History(Generic[T]):
             older = await self._operations.hooks.history(replace(request, before=before))
             if older:
                 before = (older[-1].time, older[-1].id)
+            elif not again:
+                before, again = latest, True
+                continue
             else:
                 # What came before was this document too, whatever its scope then: no other one has its revision.
                 elsewhere = replace(request, scope={}, revision=wanted, before=latest)

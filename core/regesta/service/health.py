@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
 from regesta.http import ProblemRoute, Tag, problem_answer
+from regesta.store import ping
 
 PING = 1.0  # seconds
 
@@ -42,7 +43,7 @@ class Readiness:
             # Both: the driver's bound ends what it does in threads, the other holds where it does not look.
             with pymongo.timeout(PING):
                 async with asyncio.timeout(PING):
-                    await self._database.client.admin.command("ping")
+                    await ping(self._database.client)
         except (PyMongoError, TimeoutError) as error:
             raise Unavailable("the store does not answer", code="STORE_UNAVAILABLE") from error
 

@@ -3,6 +3,7 @@
 from ._batches import Batches
 from ._bson import STANDARD
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
+from ._clock import now
 from ._driver import (
     Atomicity,
     atomicity_of,
@@ -11,6 +12,7 @@ from ._driver import (
     durable,
     in_transaction,
     lock_of,
+    ping,
     unavailable,
     update_each,
 )
@@ -45,8 +47,10 @@ __all__ = [
     "keep_images",
     "lock_of",
     "memory_client",
+    "now",
     "open_changes",
     "open_store",
+    "ping",
     "read_rows",
     "unavailable",
     "update_each",

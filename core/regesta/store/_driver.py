@@ -18,6 +18,8 @@ from pymongo.errors import PyMongoError
 
 from regesta.errors import ConfigurationError, Unavailable
 
+from ._clock import ask_hello
+
 R = TypeVar("R")
 
 # Seconds.
@@ -250,9 +252,14 @@ def _is_unacknowledged(error: PyMongoError) -> bool:
 async def _ask(client: Any) -> Atomicity:
     if _is_mongomock(client):
         return Atomicity.LOCK
-    hello = await client.admin.command("hello")
+    hello = await ask_hello(client)
     replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
     return Atomicity.TRANSACTIONS if replicated else Atomicity.COMPARE
+
+
+async def ping(client: Any) -> None:
+    """Ask the server whether it is there, and for its time. Raises what the driver raises."""
+    await (client.admin.command("ping") if _is_mongomock(client) else ask_hello(client))
 
 
 def _is_mongomock(client: Any) -> bool:
