@@ -8,11 +8,11 @@ from typing import Any, Generic, NoReturn, TypeVar
 from beanie import Document
 from pydantic import BaseModel
 
-from regesta.errors import Conflict, Invalid, Issue, TooLarge
+from regesta.errors import Invalid, Issue, TooLarge
 from regesta.operations.addresses import Addresses
 from regesta.operations.edits import BodyEdit
 from regesta.operations.pages import Stored
-from regesta.operations.patches import Patch
+from regesta.operations.patches import JsonPatch, Patch
 from regesta.schemas import (
     Codec,
     ModelReader,
@@ -109,6 +109,8 @@ class Bodies(Generic[T]):
 
         def edit(stored: Stored[T], document: T) -> T:
             refused = stored.codec.refusals(patch.touched())
+            if refused and isinstance(patch, JsonPatch):  # Its operations build on each other.
+                raise Invalid.of(refused)
             if refused:
                 return _refused(refused, lambda: self._patched(patch, stored, document))
             return self._patched(patch, stored, document)
@@ -146,8 +148,6 @@ def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
         build()
     except Invalid as error:
         found += error.issues
-    except Conflict:  # The rest of a JSON Patch does not fit without the refused fields.
-        pass
     raise Invalid.of(shortened(found, len(found)))
 
 
