@@ -126,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="KIND",
-        help="measure requests that mean to stop the others instead; only kinds whose title has this, where given",
+        help="measure requests that mean to stop the others instead; KIND is a regular expression that titles are "
+        "searched for",
     )
     parser.add_argument(
         "--uri",
