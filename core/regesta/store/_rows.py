@@ -45,12 +45,50 @@ async def read_rows(
         found: Documents = await collection.find(filter, session=session, **find).to_list(None)
         return Rows(found[:count], len(found) > count)
     # A batch larger than the limit: the server sees the end at once and keeps no cursor.
-    return await _read(
-        collection.find_raw_batches(filter, session=session, batch_size=count + 2, **find),
-        collection.codec_options,
-        count,
-        most,
-    )
+    find |= {"session": session, "batch_size": count + 2}
+    key = (id(collection.database.client), collection.full_name, tuple(projection or ()))
+    if _are_small(key, count, most):
+        rows = await _read_small(collection.find(filter, **find), count)
+        if rows is not None:
+            return rows
+    return await _read(collection.find_raw_batches(filter, **find), collection.codec_options, count, most, key)
+
+
+# The largest row that was seen of a collection, and how many reads may still rely on it. Drivers decode whole replies
+# in less time than it takes to look at them raw.
+_seen: dict[Any, tuple[int, int]] = {}
+RELY, MOST_SEEN = 64, 1000
+
+
+def _are_small(key: Any, count: int, most: int) -> bool:
+    """Whether so many rows surely fit, as far as was seen lately."""
+    largest, left = _seen.get(key, (0, 0))
+    if not left or largest * (count + 1) > most:
+        return False
+    _seen[key] = (largest, left - 1)
+    return True
+
+
+async def _read_small(cursor: Any, count: int) -> Rows | None:
+    """All rows, out of a single reply; None if that is full, as they are large after all."""
+    first = await anext(cursor, None)
+    if first is None:
+        return Rows([], more=False)
+    if cursor.cursor_id:
+        await cursor.close()
+        return None
+    documents = [first, *await cursor.to_list(None)]
+    return Rows(documents[:count], len(documents) > count)
+
+
+def _remember(key: Any, batch: bytes) -> None:
+    if len(_seen) >= MOST_SEEN:
+        _seen.clear()
+    start, largest = 0, 1
+    while start < len(batch):
+        size = int.from_bytes(batch[start : start + LENGTH], "little")
+        start, largest = start + size, max(largest, size)
+    _seen[key] = (largest, RELY)
 
 
 async def aggregated_rows(
@@ -66,10 +104,12 @@ async def aggregated_rows(
     return await _read(cursor, collection.codec_options, count, most)
 
 
-async def _read(cursor: Any, options: Any, count: int, left: int) -> Rows:
+async def _read(cursor: Any, options: Any, count: int, left: int, key: Any = None) -> Rows:
     pace = Pace()
     documents: Documents = []
     async for batch in cursor:
+        if key is not None:
+            _remember(key, batch)
         size = len(batch) if len(batch) <= left else _fitting(batch, left, at_least=not documents)
         if size <= DECODED_BYTES:
             documents += bson.decode_all(batch[:size], options)
