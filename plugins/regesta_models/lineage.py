@@ -25,7 +25,7 @@ from regesta_models.artifact_routes import ModelKey, VersionKey
 from regesta_models.documents import Registered, Version
 
 PATH = "/models/{model}/versions/{version}:lineage"
-USUAL_DEPTH, MOST_DEPTH, MOST_NODES = 3, 20, 500
+USUAL_DEPTH, MOST_DEPTH, MOST_NODES, MOST_EDGES = 3, 20, 500, 10_000
 TAGS: list[str | Enum] = [Tag("lineage", "What a version was made from, and what was made from it.")]
 TURNS = "regesta_lineage_turns"
 # MongoDB's: a $graphLookup needs more than 100 MB.
@@ -70,7 +70,7 @@ class LineageGraph(BaseModel):
     nodes: list[LineageNode]
     edges: list[LineageEdge]
     truncated: bool = Field(
-        description=f"Whether there are more than {MOST_NODES} versions, the nearest of which are here."
+        description=f"Whether there are more than {MOST_NODES} versions or {MOST_EDGES} edges; the nearest are here."
     )
 
 
@@ -105,6 +105,8 @@ class _Graph:
         """The edges between versions. A parent that was looked for and not found is told as one that is not there."""
         for raw in self.raws:
             await pace.rest()
+            if len(self.edges) >= 2 * MOST_EDGES:
+                return
             identity = _named(raw["reference"])
             distance = self.nodes[identity]["distance"]
             for parent in raw["lineage"]["parents"]:
@@ -148,6 +150,9 @@ class Lineages:
                     truncated |= found.more
                     for raw in found.documents:
                         await pace.rest()
+                        if len(graph.edges) >= MOST_EDGES:
+                            truncated = True
+                            break
                         away = int(raw["distance"]) + 1
                         graph.add(raw, -away if way is Direction.UP else away)
             await graph.connect(depth, pace, up=direction is not Direction.DOWN, complete=not truncated)

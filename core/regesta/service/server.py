@@ -59,7 +59,10 @@ async def _run(app: FastAPI, settings: Settings, listener: socket.socket, announ
             async with app.router.lifespan_context(app):
                 keep_what_is_there()
                 phase = _Phase.SERVING
+                # The first to ask for it would hold up all others for a second.
+                describing = asyncio.ensure_future(asyncio.to_thread(app.openapi))
                 await server.serve(sockets=[listener])
+                await asyncio.wait({describing})
                 phase = _Phase.STOPPING
         except asyncio.CancelledError:
             if phase is not _Phase.STARTING:

@@ -112,6 +112,7 @@ async def main(port: int) -> None:
     )
     async with app.router.lifespan_context(app):
         keep_what_is_there()
+        await asyncio.to_thread(app.openapi)  # as the service does it when it starts
         meter.install()
         ticking = asyncio.create_task(meter.tick())
         await uvicorn.Server(config).serve()
