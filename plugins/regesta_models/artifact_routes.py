@@ -141,12 +141,15 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         kept = await artifacts.kept(found)
         digest = files_digest(found.artifacts)
         # What is kept may change without the files.
-        etag = hashlib.sha256(f"{digest} {sorted(kept)}".encode()).hexdigest()
+        etag = hashlib.sha256(f"{digest} {sorted(kept.items())}".encode()).hexdigest()
         if await client_has(request, stored, etag):
             return Response(status_code=304, headers={"ETag": f'"{etag}"'})
         files = sorted(found.artifacts, key=lambda file: file.path)
-        shown = [{**file.model_dump(), "kept": file.sha256 in kept} for file in files]
-        body = {"digest": digest, "size": sum(file.size for file in files), "artifacts": shown}
+        shown = [
+            {**file.model_dump(), "size": kept.get(file.sha256, file.size), "kept": file.sha256 in kept}
+            for file in files
+        ]
+        body = {"digest": digest, "size": sum(file["size"] for file in shown), "artifacts": shown}
         return Response(dumps(body), media_type="application/json", headers={"ETag": f'"{etag}"'})
 
     @router.put(

@@ -159,10 +159,10 @@ class Artifacts:
             raise NotFound(f"the bytes of {path!r} are not kept here: {where}", code="BYTES_NOT_KEPT")
         return Opened(stored, entry, blob, kept)
 
-    async def kept(self, version: Version) -> frozenset[str]:
-        """The digests of those artifacts whose bytes are kept here."""
+    async def kept(self, version: Version) -> dict[str, int]:
+        """How many bytes are kept of each artifact whose bytes are here, by its digest."""
         async with bounded(STEP):
-            return frozenset(await self.blobs.sizes(version.workspace, [file.sha256 for file in version.artifacts]))
+            return await self.blobs.sizes(version.workspace, [file.sha256 for file in version.artifacts])
 
 
 async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -184,6 +184,34 @@ async def mark_contents(changes: Sequence[Change[Any]], session: Any) -> None:
             await records.named(workspace, sorted(after - before), session)
         if before - after:
             await records.released(workspace, sorted(before - after), session)
+
+
+async def check_sizes(change: Change[Any]) -> None:
+    """Raise Invalid if new entries say that bytes which are kept here have another size than they have."""
+    version = change.after
+    if not isinstance(version, Version):
+        return
+    before = {(file.sha256, file.size) for file in change.before.artifacts} if change.before else set()
+    new = {at: file for at, file in enumerate(version.artifacts) if (file.sha256, file.size) not in before}
+    if not new:
+        return
+    records = BlobRecords(collection_of(Version).database)
+    contents = {file.sha256 for file in new.values()}
+    sizes = {
+        record["sha256"]: record["size"]
+        for record in await records.of(version.workspace, contents, session=change.session)
+    }
+    issues = [
+        Issue(
+            ("body", "artifacts", at, "size"),
+            f"is not {sizes[file.sha256]}, the size of these bytes, which are kept here",
+            "size",
+        )
+        for at, file in new.items()
+        if sizes.get(file.sha256, file.size) != file.size
+    ]
+    if issues:
+        raise Invalid.of(issues)
 
 
 def _contents(version: Version | None) -> set[str]:

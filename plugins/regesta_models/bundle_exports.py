@@ -166,6 +166,10 @@ class Exporter:
             "aliases": version.document.aliases,
             "version": {name: value for name, value in wire.items() if version.codec.accepts(name)},
         }
+        for file in document["version"]["artifacts"]:
+            # What is kept has its size, whatever was said of it once.
+            kept = content.files.get(f"sha256:{file['sha256']}")
+            file["size"] = file["size"] if kept is None else kept.size
         content.add_manifest(bundles.VERSION, document, layers)
 
     async def _card(self, content: _Content, cards: Operations[Any], keys: Sequence[str]) -> list[dict[str, Any]]:

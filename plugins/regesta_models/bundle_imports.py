@@ -1,20 +1,23 @@
 """From a bundle into a registry. Nothing there is overwritten."""
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from regesta import Caller, Conflict, Invalid, Registry, Unavailable, Unit
+from regesta import Caller, Conflict, Forbidden, Invalid, Operations, Registry, Unavailable, Unit
 from regesta.errors import TooLarge
-from regesta.schemas import dumps
+from regesta.schemas import check_storable, dumps
 from regesta_models.aliases import Aliases
 from regesta_models.artifacts import Artifacts
 from regesta_models.blobs import TOUCH
+from regesta_models.bundle_archive import BadBundle
+from regesta_models.bundle_documents import Descriptor, bad_member
 from regesta_models.bundle_exports import identity_of
-from regesta_models.bundles import MODEL, BadBundle, Bundle, Entry
+from regesta_models.bundles import Bundle, ModelEntry, VersionEntry
 from regesta_models.cards import CARD, check_card
-from regesta_models.documents import Version, VersionStatus
+from regesta_models.documents import Version
 from regesta_models.parts import VersionReference
 
 # One transaction writes all documents; MongoDB ends any after 60.
@@ -53,6 +56,7 @@ class Importer:
         self._aliases = Aliases(registry)
         self._workspace: str = caller.scope["workspace"]
         self._touched = time.monotonic()
+        self._taken: set[str] = set()
 
     async def read(self, bundle: Bundle) -> Imported:
         """Take in what is missing: bytes first, then all documents and cards in one transaction, then missing aliases.
@@ -60,21 +64,25 @@ class Importer:
         A version that is here already, with its number or another, is left as it is. A new one keeps its number where
         no version ever had it, else it gets the next one. Raises BadBundle, Invalid, Conflict, Unavailable.
         """
-        model, *versions = _sorted(bundle)
-        name = str(model.document["name"])
+        model, versions = bundle.model, bundle.versions
+        name = model.document.name
+        self._check(bundle)
         missing = [entry for entry in versions if await self._known(name, entry) is None]
-        contents: set[str] = set()
         for entry in missing:
-            await self._take_bytes(bundle, entry, contents)
+            await self._take_bytes(bundle, entry)
 
         async def work(unit: Unit) -> Imported:
             done = Imported(name)
-            await self._write_model(unit, done, model)
+            needed: set[str] = set()
+            with _of(model.member):
+                await self._write_model(unit, done, model)
             await self._write_card(unit, done, model.card)
             for entry in versions:
-                await self._write_version(unit, done, entry)
-                await self._write_card(unit, done, entry.card, done.numbers[entry.document["number"]])
-            await self._check_bytes(unit, contents)
+                with _of(entry.member):
+                    if await self._write_version(unit, done, entry):
+                        needed |= {_content(layer) for layer in entry.files.values()}
+                await self._write_card(unit, done, entry.card, done.numbers[entry.document.number])
+            await self._check_bytes(unit, needed)
             return done
 
         done = await self._models.run(work, (name,), seconds=SECONDS)
@@ -82,35 +90,47 @@ class Importer:
             await self._set_aliases(done, entry)
         return done
 
+    def _check(self, bundle: Bundle) -> None:
+        """Everything that can be checked before bytes are taken and documents are written. Raises BadBundle."""
+        with _of(bundle.model.member):
+            self._build(self._models, bundle.model.document.model)()
+            if bundle.model.document.model.get("name") != bundle.model.document.name:
+                raise Invalid("model.name", "is another name than the model has")
+            _check_card(bundle.model.card)
+        for entry in bundle.versions:
+            with _of(entry.member):
+                self._build(self._versions, entry.document.version)()
+                _check_card(entry.card)
+
+    def _build(self, operations: Operations[Any], body: dict[str, Any]) -> Callable[[], Any]:
+        check_storable(body)
+        return operations.bodies.builder(dumps(body), body)
+
     # bytes
 
-    async def _take_bytes(self, bundle: Bundle, entry: Entry, contents: set[str]) -> None:
-        """Keep the bytes of a version; they are no artifacts yet. `contents` are those so far."""
-        told = {file["path"]: file["sha256"] for file in entry.document["version"].get("artifacts", [])}
+    async def _take_bytes(self, bundle: Bundle, entry: VersionEntry) -> None:
+        """Keep the bytes of a version; they are no artifacts yet."""
         kept = self._artifacts.blobs
         for path, layer in entry.files.items():
-            sha256 = layer["digest"].removeprefix("sha256:")
-            if told.get(path) != sha256:
-                raise BadBundle(f"the file {path!r} is none that version {entry.document['number']} tells of")
-            if sha256 in contents:
+            sha256 = _content(layer)
+            if sha256 in self._taken:
                 continue
             if await kept.whole(self._workspace, sha256) is not None:
                 await kept.records.touch(self._workspace, [sha256])
             else:
-                pieces = self._each(bundle.pieces(layer["digest"]), contents)
-                await kept.receive(self._workspace, pieces, {path: sha256})
-            contents.add(sha256)
-            await self._sign_of_life(contents)
+                await kept.receive(self._workspace, self._each(bundle.pieces(layer.digest)), {path: sha256})
+            self._taken.add(sha256)
+            await self._sign_of_life()
 
-    async def _each(self, pieces: Iterator[bytes], contents: set[str]) -> AsyncIterator[bytes]:
+    async def _each(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         for piece in pieces:
-            await self._sign_of_life(contents)
+            await self._sign_of_life()
             yield piece
 
-    async def _sign_of_life(self, contents: set[str]) -> None:
+    async def _sign_of_life(self) -> None:
         """Once a minute: a sweep leaves those alone that came before."""
         if time.monotonic() - self._touched > TOUCH:
-            await self._artifacts.blobs.records.touch(self._workspace, contents)
+            await self._artifacts.blobs.records.touch(self._workspace, self._taken)
             self._touched = time.monotonic()
 
     async def _check_bytes(self, unit: Unit, contents: set[str]) -> None:
@@ -119,37 +139,36 @@ class Importer:
 
     # documents
 
-    async def _known(self, name: str, entry: Entry, unit: Unit | None = None) -> int | None:
+    async def _known(self, name: str, entry: VersionEntry, unit: Unit | None = None) -> int | None:
         """The number that a version of a bundle has here, None where it is not here."""
         session = unit.session if unit else None
         if await self._models.find(self._caller, (name,), session) is None:
             return None
-        identity = entry.document["identity"]
+        identity = entry.document.identity
         came = await self._versions.find_where(self._caller, (name,), {"origin": identity}, session=session)
         if came is not None:
             return int(came.document.number)
-        number: int = entry.document["number"]
+        number = entry.document.number
         same = await self._versions.find_where(self._caller, (name,), {"number": number}, session=session)
         return number if same is not None and identity_of(same) == identity else None
 
-    async def _write_model(self, unit: Unit, done: Imported, entry: Entry) -> None:
+    async def _write_model(self, unit: Unit, done: Imported, entry: ModelEntry) -> None:
         if await self._models.find(self._caller, (done.model,), unit.session) is None:
-            body = entry.document["model"]
-            await self._models.create(self._caller, (), self._models.bodies.builder(dumps(body), body), unit)
+            await self._models.create(self._caller, (), self._build(self._models, entry.document.model), unit)
             done.new_model = True
 
-    async def _write_version(self, unit: Unit, done: Imported, entry: Entry) -> None:
-        number = entry.document["number"]
+    async def _write_version(self, unit: Unit, done: Imported, entry: VersionEntry) -> bool:
+        """Write a version that is not here yet; whether it was."""
+        number = entry.document.number
         known = await self._known(done.model, entry, unit)
         if known is not None:
             done.numbers[number] = known
-            return
-        body = entry.document["version"]
-        build = self._versions.bodies.builder(dumps(body), body)
+            return False
+        build = self._build(self._versions, entry.document.version)
 
         def made() -> Version:
             version: Version = build()
-            version.origin = entry.document["identity"]
+            version.origin = entry.document.identity
             version.lineage.parents = [_moved(one, done) for one in version.lineage.parents]
             return version
 
@@ -157,6 +176,7 @@ class Importer:
         written = await self._versions.create(self._caller, (done.model,), made, unit)
         done.numbers[number] = written.document.number
         done.created.append(written.document.number)
+        return True
 
     async def _write_card(self, unit: Unit, done: Imported, text: str | None, number: int = 0) -> None:
         """The card of a version, or of the model, where there is none here."""
@@ -164,19 +184,14 @@ class Importer:
         keys = (done.model, str(number)) if number else (done.model,)
         if text is None or await cards.find(self._caller, (*keys, CARD), unit.session) is not None:
             return
-        of = f"version {number}" if number else "the model"
-        try:
-            check_card(text)
-        except (Invalid, TooLarge) as error:
-            raise BadBundle(f"the card of {of} is none: {error}") from error
         document = cards.resource.document
         await cards.create(self._caller, keys, lambda: document.model_construct(text=text), unit)
-        done.cards.append(of)
+        done.cards.append(f"version {number}" if number else "the model")
 
-    async def _set_aliases(self, done: Imported, entry: Entry) -> None:
+    async def _set_aliases(self, done: Imported, entry: VersionEntry) -> None:
         """Aliases that are missing, by the rules that every alias is set by."""
-        number = done.numbers[entry.document["number"]]
-        for alias in entry.document["aliases"]:
+        number = done.numbers[entry.document.number]
+        for alias in entry.document.aliases:
             holder = await self._versions.find_where(self._caller, (done.model,), {"aliases": alias})
             if holder is not None:
                 if holder.document.number != number:
@@ -184,36 +199,32 @@ class Importer:
                 continue
             try:
                 await self._aliases.set(self._caller, done.model, alias, number)
-            except Conflict as refusal:
+            except (Conflict, Invalid, Forbidden) as refusal:
                 done.left[alias] = refusal.detail
             else:
                 done.aliases.append(alias)
 
 
-def _sorted(bundle: Bundle) -> list[Entry]:
-    """The model, then its versions by number. Raises BadBundle."""
-    entries = list(bundle.entries())
-    models = [entry for entry in entries if entry.kind == MODEL]
-    versions = [entry for entry in entries if entry.kind != MODEL]
-    if len(models) != 1:
-        raise BadBundle("a bundle has one model")
+@contextmanager
+def _of(member: str) -> Iterator[None]:
+    """Let what is wrong with a document name the member of the bundle that has it."""
     try:
-        models[0].document["name"], models[0].document["model"]
-        for entry in versions:
-            _check_shape(entry.document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadBundle(f"a document of the bundle lacks {error}") from error
-    return [*models, *sorted(versions, key=lambda entry: int(entry.document["number"]))]
+        yield
+    except (Invalid, TooLarge) as error:
+        raise bad_member(member, error) from error
 
 
-def _check_shape(document: Mapping[str, Any]) -> None:
-    body, number, identity = document["version"], document["number"], document["identity"]
-    if not isinstance(number, int) or not 0 < number < 2**62 or not isinstance(identity, str):
-        raise BadBundle(f"{number!r} is no number of a version")
-    if not isinstance(body, dict) or not isinstance(document["aliases"], list):
-        raise BadBundle(f"version {number} is not written as versions are")
-    if body.get("status") == VersionStatus.PENDING:
-        raise BadBundle(f"version {number} is pending: it is not whole")
+def _check_card(text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        check_card(text)
+    except (Invalid, TooLarge) as error:
+        raise BadBundle(f"the card is none: {error}") from error
+
+
+def _content(layer: Descriptor) -> str:
+    return layer.digest.removeprefix("sha256:")
 
 
 def _moved(parent: VersionReference, done: Imported) -> VersionReference:

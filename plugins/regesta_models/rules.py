@@ -4,6 +4,7 @@ from typing import Any
 
 from regesta import Action, Change, Conflict, hookimpl, reads_when
 from regesta_models import judging
+from regesta_models.artifacts import check_sizes
 from regesta_models.cards import Card, base_models_of
 from regesta_models.deployments import Deployment, prepare_deployment
 from regesta_models.documents import Entry, Registered, Version, VersionStatus
@@ -55,7 +56,8 @@ def _looks_around(change: Change[Entry]) -> bool:
 async def validate_change(change: Change[Entry]) -> None:
     """What stands, stays: protected documents, versions that an alias names, what a ready version is made of.
 
-    Nor is a version made from itself, or an alias put on it without a promotion. Raises Conflict, Forbidden.
+    Nor is a version made from itself, or an alias put on it without a promotion, or another size said of bytes that
+    are kept. Raises Conflict, Forbidden, Invalid.
     """
     before, after = change.before, change.after
     asked: Any = change
@@ -65,6 +67,8 @@ async def validate_change(change: Change[Entry]) -> None:
         _check_deletion(before, cascaded=change.cascaded)
     elif isinstance(before, Version) and isinstance(after, Version):
         _check_status(before, after)
+    if isinstance(after, Version):
+        await check_sizes(asked)
     if names_parents(asked):
         await check_lineage(asked)
     if moved := judging.moved_aliases(asked):
