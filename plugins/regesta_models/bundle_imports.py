@@ -96,11 +96,11 @@ class Importer:
             self._build(self._models, bundle.model.document.model)()
             if bundle.model.document.model.get("name") != bundle.model.document.name:
                 raise Invalid("model.name", "is another name than the model has")
-            _check_card(bundle.model.card)
+            _check_card(bundle.model, "the model")
         for entry in bundle.versions:
             with _of(entry.member):
                 self._build(self._versions, entry.document.version)()
-                _check_card(entry.card)
+                _check_card(entry, f"version {entry.document.number}")
 
     def _build(self, operations: Operations[Any], body: dict[str, Any]) -> Callable[[], Any]:
         check_storable(body)
@@ -214,13 +214,13 @@ def _of(member: str) -> Iterator[None]:
         raise bad_member(member, error) from error
 
 
-def _check_card(text: str | None) -> None:
-    if text is None:
+def _check_card(entry: ModelEntry | VersionEntry, of: str) -> None:
+    if entry.card is None:
         return
     try:
-        check_card(text)
+        check_card(entry.card)
     except (Invalid, TooLarge) as error:
-        raise BadBundle(f"the card is none: {error}") from error
+        raise BadBundle(f"{entry.member}: the card of {of} is none: {error}") from error
 
 
 def _content(layer: Descriptor) -> str:
