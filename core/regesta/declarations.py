@@ -1,10 +1,10 @@
 """What the declaration of a resource is made of: its operations, and what can be said of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beanie import Document
 from pydantic import BaseModel
@@ -13,6 +13,9 @@ from regesta.errors import DeclarationError
 
 if TYPE_CHECKING:
     from regesta.resource import Resource
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Operation(StrEnum):
@@ -140,3 +143,22 @@ class WatchLimits:
     def __post_init__(self) -> None:
         if min(self.heartbeat, self.lifetime, self.queued, self.watches) <= 0 or self.retry < 0:
             raise DeclarationError("the limits of watches must be positive")
+
+
+def sets(*fields: str) -> Callable[[F], F]:
+    """Says of a scope which fields it sets: `@sets("workspace")`. They are checked when a resource is declared."""
+
+    def mark(scope: F) -> F:
+        setattr(scope, _SETS, frozenset(fields))
+        return scope
+
+    return mark
+
+
+def fields_set_by(scope: Callable[..., Any] | None) -> frozenset[str]:
+    """The fields that a scope says it sets; none if it says nothing."""
+    found: frozenset[str] = getattr(scope, _SETS, frozenset())
+    return found
+
+
+_SETS = "regesta_sets"

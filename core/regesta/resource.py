@@ -21,11 +21,13 @@ from regesta.declarations import (
     Reference,
     Schemas,
     WatchLimits,
+    fields_set_by,
 )
 from regesta.defaults import restore_defaults
 from regesta.errors import DeclarationError
 from regesta.inheritance import class_field
 from regesta.markers import Marker, fields_marked, marked_below
+from regesta.workspaces import Workspaced
 
 T = TypeVar("T", bound=Document)
 
@@ -61,8 +63,10 @@ class Resource(Generic[T]):
         resource or document whose id it holds.
     filters, sorts: wire names (dotted) that clients may filter and sort by; None: what is indexed, and the key.
     indexed_only: refuse filters and sorts that no declared index serves, and warn at start of listed ones.
-    scope_fields: the document's fields that every request's scope sets to one value; indexes that begin with
-        them count for `indexed_only`. They are those of the parent resource too, where this one has none.
+    scope_fields: the document's fields that every request's scope sets to one value. It is checked; OpenAPI leaves them
+        out of bodies; indexes that begin with them count for `indexed_only`. They are those of the parent resource too,
+        if this one has none.
+    shared: everybody may see and change all of it. In the service a resource has a scope or says so.
     default_sort: as in the query string, `-added_at,title`; the key unless given.
     page_size, max_page_size: documents per page; larger requests are coerced to the maximum.
     soft_delete: deleting sets the document's field `deleted_at`, and `restore` undoes it.
@@ -97,6 +101,7 @@ class Resource(Generic[T]):
     sorts: Collection[str] | None = field(default=None, kw_only=True)
     indexed_only: bool = field(default=False, kw_only=True)
     scope_fields: Collection[str] = field(default=(), kw_only=True)
+    shared: bool = field(default=False, kw_only=True)
     default_sort: str = field(default="", kw_only=True)
     page_size: int = field(default=50, kw_only=True)
     max_page_size: int = field(default=1000, kw_only=True)
@@ -130,6 +135,7 @@ class Resource(Generic[T]):
                 raise DeclarationError(f"{self._said()}: {word!r} is no name: lower case, digits, '-' and '_'")
         self._check_fields()
         self._check_bounds()
+        self._check_scope()
         if self.soft_delete:
             self._check_soft_delete()
         elif issubclass(self.document, DocumentWithSoftDelete):
@@ -145,6 +151,7 @@ class Resource(Generic[T]):
             managed.add("id")
         if self.soft_delete:
             managed.add(DELETED_AT)
+        managed |= self.known_scope
         told = class_field(self.document)
         managed |= {name for name, info in self.document.model_fields.items() if (info.alias or name) == told}
         return frozenset(managed)
@@ -187,6 +194,21 @@ class Resource(Generic[T]):
         if self.scope_fields or self.parent is None:
             return self.scope_fields
         return self.parent.resource.bound_scope
+
+    @property
+    def known_scope(self) -> frozenset[str]:
+        """The fields of which it is known, before any request, that the scope sets them."""
+        own = frozenset(self.scope_fields) | fields_set_by(self.scope)
+        inherits = self.scope is None and self.parent is not None
+        return own if own or not inherits or self.parent is None else self.parent.resource.known_scope
+
+    @property
+    def walled(self) -> bool:
+        """Whether documents are found only by the id of a parent, which the scope keeps apart.
+
+        Then they need not have the scope's fields themselves.
+        """
+        return self.parent is not None and self.scope is None and self.parent.stores == "id"
 
     @cached_property
     def in_batches(self) -> tuple[Operation, ...]:
@@ -291,6 +313,23 @@ class Resource(Generic[T]):
             raise DeclarationError(
                 f"{self._said()}: soft_delete needs it of {self.parent.resource.name!r} too: "
                 "what was deleted there would keep the deleted ones here out of reach"
+            )
+
+    def _check_scope(self) -> None:
+        scoped = self.inherited_scope is not None
+        if self.shared and scoped:
+            raise DeclarationError(f"{self._said()}: shared=True and a scope exclude each other")
+        missing = self.known_scope - self.document.model_fields.keys()
+        if missing and not self.walled:
+            raise DeclarationError(
+                f"{self._said()}: the scope sets {sorted(missing)}, which {self.document.__name__} does not have, so "
+                "everybody would see all of it: add the field (derive from Workspaced for `workspace`), or leave the "
+                "scope out and declare shared=True"
+            )
+        if issubclass(self.document, Workspaced) and not scoped and not self.shared:
+            raise DeclarationError(
+                f"{self._said()}: {self.document.__name__} belongs to a workspace, so it needs scope=workspace_scope, "
+                "or shared=True if everybody may see all workspaces of it"
             )
 
     def _check_bounds(self) -> None:

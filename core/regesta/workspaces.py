@@ -11,6 +11,7 @@ from fastapi import Header
 from pydantic import Field
 from starlette.requests import Request
 
+from regesta.declarations import sets
 from regesta.errors import Invalid, Issue
 from regesta.markers import ReadOnly
 
@@ -25,6 +26,7 @@ class Workspaced(Document):
     workspace: Annotated[str, ReadOnly] = Field(default=DEFAULT, description="The tenant it belongs to.")
 
 
+@sets("workspace")
 def workspace_scope(
     request: Request,
     workspace: Annotated[

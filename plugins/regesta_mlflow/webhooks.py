@@ -93,7 +93,8 @@ class Delivery(Document):
 
 # Without routes: clients reach them through this protocol only.
 webhooks: Resource[Webhook] = Resource(Webhook, name="mlflow-webhooks", operations=(), scope=workspace_scope)
-deliveries: Resource[Delivery] = Resource(Delivery, name="mlflow-deliveries", operations=())
+# The sender's own queue, of all workspaces. It has no routes.
+deliveries: Resource[Delivery] = Resource(Delivery, name="mlflow-deliveries", operations=(), shared=True)
 
 
 @dataclass(frozen=True, slots=True)

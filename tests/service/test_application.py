@@ -123,7 +123,7 @@ def test_two_resources_of_one_name_stop_start_up() -> None:
 def test_two_equal_operation_ids_stop_start_up_and_the_cure_is_told() -> None:
     both = r"operationId '\w+_book': /api/v1/books/{book}\S* and /api/v1/tomes/{book}\S*; `regesta plugins`.*`sing"
     with pytest.raises(PluginError, match=both):
-        service(Rival(Resource(OtherBook, name="tomes", singular="book")))
+        service(Rival(Resource(OtherBook, name="tomes", singular="book", shared=True)))
 
 
 @pytest.mark.parametrize("answer", [None, [OtherBook], "books"])
@@ -202,7 +202,8 @@ async def test_the_document_of_a_parent_that_is_not_served_is_prepared(serve: Se
         shelf: Any = None
         name: str
 
-    nested = Resource(Place, name="places", parent=Parent(resource=Resource(Shelf, key="name"), field="shelf"))
+    above = Resource(Shelf, key="name", shared=True)
+    nested = Resource(Place, name="places", parent=Parent(resource=above, field="shelf"), shared=True)
     async with serve(Rival(nested)):
         assert await Shelf.find_all().to_list() == []
 

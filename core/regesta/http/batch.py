@@ -144,8 +144,8 @@ class Batch:
             )
         tree = self._exchange.checked(caller, item.body)
         tree = operations.bodies.with_key(tree, keys[-1])
-        build = operations.bodies.builder(self._encoded(tree), tree)
-        edit = operations.bodies.replacement(tree)
+        build = operations.bodies.builder(self._encoded(tree), tree, caller.scope)
+        edit = operations.bodies.replacement(tree, caller.scope)
         return lambda unit, dry: operations.update(
             caller,
             keys,
@@ -219,7 +219,7 @@ class Creation:
         self, operations: Operations[Any], caller: Caller, parents: tuple[str, ...], body: bytes, tree: dict[str, Any]
     ) -> None:
         self._operations, self._caller, self._parents, self._body = operations, caller, parents, body
-        self._first: Document | None = operations.bodies.builder(body, tree)()
+        self._first: Document | None = operations.bodies.builder(body, tree, caller.scope)()
 
     async def __call__(self, unit: Unit | None, dry: bool) -> Written[Any]:  # noqa: FBT001 - see Work
         """Create it in this unit."""
@@ -233,7 +233,9 @@ class Creation:
         return (
             built
             or self._operations.bodies.builder(
-                self._body, parse_json(self._body, self._operations.resource.max_body_values)
+                self._body,
+                parse_json(self._body, self._operations.resource.max_body_values),
+                self._caller.scope,
             )()
         )
 

@@ -28,6 +28,8 @@ class Callers:
 
     def __init__(self, operations: Operations[Any]) -> None:
         self._resource = operations.resource
+        self._unscoped = operations.resource.inherited_scope is None
+        self._scopes = operations.addresses.scopes
         hooks = operations.hooks
         self._asked = hooks if hooks.has("authorize") or hooks.has("scope_query") else None
 
@@ -40,17 +42,20 @@ class Callers:
         self, request: Request, operation: Operation | str, scope: Any, actor: Any, key: str | None = None
     ) -> Caller:
         """The caller. Raises what `authorize` or `scope_query` raise."""
-        if self._asked is None and scope is None and actor is None and operation in READS:
+        if self._unscoped and self._asked is None and actor is None and operation in READS:
             # Nobody will ask who it was.
             request.scope[ACTOR] = ANYBODY.actor.subject
             return ANYBODY
-        caller = Caller(actor_of(request, actor), request_id_of(request), scope_of(self._resource, scope))
+        own = scope_of(self._resource, scope)
+        if self._asked is None:
+            own = self._scopes.read(own)
+        caller = Caller(actor_of(request, actor), request_id_of(request), own)
         request.scope[ACTOR] = caller.actor.subject
         if self._asked is None:
             return caller
         async with bounded(self._resource.timeout):
             further = await self._asked.scope(Access(self._resource.name, operation, key, caller))
-        return Caller(caller.actor, caller.request_id, merge_scopes(caller.scope, further))
+        return Caller(caller.actor, caller.request_id, self._scopes.read(merge_scopes(own, further)))
 
 
 def caller_of(operations: Operations[Any], operation: str, *, slashes_after: str = "") -> Callable[..., Any]:
@@ -91,7 +96,7 @@ def with_dependencies(
 
 def scope_of(resource: Resource[Any], answered: Any) -> Mapping[str, Any]:
     """What the scope dependency answered. Raises DeclarationError where it is no mapping."""
-    if answered is None:
+    if answered is None and resource.inherited_scope is None:
         return {}
     if not isinstance(answered, Mapping):
         raise DeclarationError(f"the scope of {resource.name!r} must answer a mapping, not {type(answered).__name__}")

@@ -1,7 +1,6 @@
 """`GET /books:schema`: what a client can know of a resource without reading documentation."""
 
 import hashlib
-from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -69,33 +68,35 @@ class Description:
     def __init__(self, exchange: Exchange[Any]) -> None:
         self._operations = exchange.operations
         self._callers = exchange.callers
+        self._made: dict[frozenset[str], tuple[bytes, str]] = {}
 
     async def endpoint(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """JSON Schemas of what is read and sent, and what can be asked: filters, sorts, facets, operations."""
         check_path(request)
         parse_parameters(request.scope["query_string"], {})
-        await self._callers.of(request, Operation.SCHEMA, scope, actor)
-        content, etag = self._content
+        caller = await self._callers.of(request, Operation.SCHEMA, scope, actor)
+        content, etag = self._content(frozenset(self._operations.addresses.scopes.given(caller.scope)))
         headers = {"ETag": quoted(etag)}
         if has_condition(request) and not is_wanted(request, etag):
             return Response(status_code=304, headers=headers)
         return JsonResponse(content, headers=headers)
 
-    @cached_property
-    def _content(self) -> tuple[bytes, str]:
-        content = dumps(described(self._operations))
-        return content, hashlib.blake2b(content, digest_size=16).hexdigest()
+    def _content(self, given: frozenset[str]) -> tuple[bytes, str]:
+        if given not in self._made:
+            content = dumps(described(self._operations, given))
+            self._made[given] = content, hashlib.blake2b(content, digest_size=16).hexdigest()
+        return self._made[given]
 
 
-def described(operations: Operations[Any]) -> dict[str, Any]:
-    """What the endpoint answers."""
+def described(operations: Operations[Any], given: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What the endpoint answers. The fields of `given` (Python names) are the server's: the scope sets them."""
     resource, rules = operations.resource, operations.rules
     return {
         "name": resource.name,
         "singular": resource.singular,
         "key": operations.codec.wire_names[resource.key],
         "operations": [operation for operation in Operation if operation in offered(operations)],
-        "schemas": _schemas(operations),
+        "schemas": _schemas(operations, given),
         "filters": rules.operators(),
         "keyed_filters": described_keys(rules.filters),
         "sorts": list(rules.sorts),
@@ -123,14 +124,19 @@ def offered(operations: Operations[Any]) -> frozenset[Operation]:
     return frozenset(found for found in map(Operation, resource.operations) if not without.get(found))
 
 
-def _schemas(operations: Operations[Any]) -> dict[str, Any]:
-    codec, given = operations.codec, operations.resource.operations
+def _schemas(operations: Operations[Any], given: frozenset[str]) -> dict[str, Any]:
+    codec, offers = operations.codec, operations.resource.operations
+    left_out = {codec.input_names.get(name) for name in given}
     made = {
         Operation.CREATE: json_schemas.create_schema,
         Operation.REPLACE: json_schemas.replace_schema,
         Operation.PATCH: json_schemas.patch_schema,
     }
-    bodies = {str(operation): make(codec) for operation, make in made.items() if operation in given}
+    bodies = {
+        str(operation): json_schemas.without(make(codec), left_out)
+        for operation, make in made.items()
+        if operation in offers
+    }
     return {
         name: {"$schema": DIALECT, **plain(schema)}
         for name, schema in {"read": json_schemas.read_schema(codec), **bodies}.items()

@@ -161,7 +161,7 @@ class Endpoints(Generic[T]):
         condition.check(None)
         caller = await self._callers.of(request, Operation.CREATE, scope, actor)
         body, tree = await self._exchange.body(request, caller)
-        build = self.operations.bodies.builder(body, tree)
+        build = self.operations.bodies.builder(body, tree, caller.scope)
         if (repeats := self._exchange.repeats(request, caller, body)) and not dry:
             return await self._create_once(request, caller, build, repeats)
         written = await self.operations.create(caller, self._exchange.keys(request), build, validate_only=dry)
@@ -198,10 +198,10 @@ class Endpoints(Generic[T]):
         written = await self.operations.update(
             caller,
             keys,
-            bodies.replacement(tree),
+            bodies.replacement(tree, caller.scope),
             condition=condition,
             events=REPLACED,
-            otherwise=bodies.builder(dumps(tree), tree) if parameters.get("allow_missing") else None,
+            otherwise=bodies.builder(dumps(tree), tree, caller.scope) if parameters.get("allow_missing") else None,
             validate_only=dry,
         )
         return self._exchange.written(request, written, dry=dry)

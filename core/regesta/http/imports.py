@@ -198,7 +198,7 @@ class Imports(Generic[T]):
             tree = self._exchange.checked(run.caller, sent)
             if run.on_conflict is OnConflict.REPLACE and (key := self._key(tree)) is not None:
                 return await self._replacing(run, tree, key)
-            build = bodies.builder(text, tree)
+            build = bodies.builder(text, tree, run.caller.scope)
         except ProblemError as error:
             return self._placed(error)
         return lambda unit, dry: self._operations.create(run.caller, run.parents, build, unit, validate_only=dry)
@@ -209,7 +209,8 @@ class Imports(Generic[T]):
         caller = await self._exchange.callers.of(run.request, Operation.REPLACE, run.scope, run.actor, key)
         self._exchange.check_scope(caller, [(name, ("body", name)) for name in tree])
         whole = bodies.with_key({name: value for name, value in tree.items() if name != self._key_name}, key)
-        edit, build = bodies.replacement(whole), bodies.builder(dumps(whole), whole)
+        edit = bodies.replacement(whole, caller.scope)
+        build = bodies.builder(dumps(whole), whole, caller.scope)
         return lambda unit, dry: self._operations.update(
             caller,
             (*run.parents, key),

@@ -46,6 +46,7 @@ class ResourceOptions(TypedDict, total=False):
     sorts: Collection[str] | None
     indexed_only: bool
     scope_fields: Collection[str]
+    shared: bool
     default_sort: str
     page_size: int
     max_page_size: int

@@ -10,6 +10,7 @@ from regesta.errors import Forbidden, Invalid, Issue, NotFound
 from regesta.inheritance import class_filter
 from regesta.markers import is_name
 from regesta.operations.keys import Keys
+from regesta.operations.scopes import Scopes
 from regesta.resource import Resource
 from regesta.schemas.shape import input_name
 
@@ -28,10 +29,15 @@ class Addresses(Generic[T]):
         self._stored = {name: info.alias or name for name, info in fields.items()}
         self.key_field = self._stored[resource.key]
         self.keys = Keys(fields[resource.key].annotation, are_names=is_name(fields[resource.key]))
+        self.scopes = Scopes(resource)
         self._subclasses: dict[str, Any] | None = None
 
     def scope_filter(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """The scope as a filter on stored fields; fields that this document does not have say nothing about it."""
+        """The scope as a filter on stored fields.
+
+        Raises DeclarationError for a scope that does not keep the documents of this resource apart.
+        """
+        self.scopes.check(scope)
         return {self._stored[name]: Encoder().encode(value) for name, value in scope.items() if name in self._stored}
 
     def class_filter(self) -> dict[str, Any]:
@@ -49,7 +55,11 @@ class Addresses(Generic[T]):
 
     def collection_filter(self, scope: Mapping[str, Any], parent: Any = None) -> dict[str, Any]:
         """What every document of a request's collection has in common. `parent`: the value that children store."""
-        found = self.scope_filter(scope) | self.class_filter()
+        return self.scope_filter(scope) | self.filter_of_all(parent)
+
+    def filter_of_all(self, parent: Any = None) -> dict[str, Any]:
+        """What all documents below a parent have in common, whoever asks: for what is done to the parent itself."""
+        found = dict(self.class_filter())
         if self.resource.parent:
             found[self._stored[self.resource.parent.field]] = parent
         return found
@@ -102,12 +112,16 @@ class Addresses(Generic[T]):
         """The error for a key that leads nowhere."""
         return NotFound(f"there is no {self.resource.singular} {text[:200]!r}")
 
-    def stamp(self, document: T, scope: Mapping[str, Any]) -> None:
-        """Put the scope's values into a document. Raises Forbidden where it lies outside of the scope."""
+    def stamp(self, document: T, scope: Mapping[str, Any], before: T | None = None) -> None:
+        """Put the scope's values into a new document, or those that it had `before`, which the scope found.
+
+        Raises Forbidden for a document outside of the scope.
+        """
+        self.scopes.check(scope)
+        for name, value in self.scopes.given(scope).items():
+            document.__dict__[name] = value if before is None else before.__dict__.get(name, value)
         for name, value in scope.items():
-            if name not in self._stored:
+            if name not in self._stored or not isinstance(value, Mapping):
                 continue
-            if not isinstance(value, Mapping):
-                document.__dict__[name] = value
-            elif document.__dict__.get(name) not in value.get("$in", ()):
+            if document.__dict__.get(name) not in value.get("$in", ()):
                 raise Forbidden(f"{name}: outside of what this request may write")

@@ -27,6 +27,8 @@ from regesta.schemas import (
 
 T = TypeVar("T", bound=Document)
 
+NO_SCOPE: Mapping[str, Any] = {}
+
 
 class Bodies(Generic[T]):
     """The ways from a checked body to a document of one resource."""
@@ -71,16 +73,20 @@ class Bodies(Generic[T]):
             raise Invalid.of([Issue(("body", name), f"is not {text!r}, the key in the path", "immutable")])
         return dict(tree)
 
-    def builder(self, body: bytes, tree: Mapping[str, Any]) -> Callable[[], T]:
-        """A function that makes a new document of the body each time. It raises Invalid."""
+    def builder(self, body: bytes, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE) -> Callable[[], T]:
+        """A function that makes a new document of the body each time. It raises Invalid.
+
+        Fields that the scope sets are there when the body is validated: no client sends them, and they may be required.
+        """
+        given = self._addresses.scopes.given(scope)
 
         def build() -> T:
             if self._create:
-                return self._codec.from_values(self._create.read(dumps(tree)))
+                return self._codec.from_values(self._create.read(dumps(tree)) | given)
             refused = self._codec.refused(tree)
             if refused:
-                return _refused(refused, lambda: self._codec.from_body(dumps(self._accepted(tree))))
-            return self._codec.from_body(body)
+                return _refused(refused, lambda: self._codec.from_body(dumps(self._accepted(tree)), given))
+            return self._codec.from_body(body, given)
 
         return build
 
@@ -88,13 +94,14 @@ class Bodies(Generic[T]):
         """Return the body without the fields that clients may not send."""
         return {name: value for name, value in tree.items() if self._codec.accepts(name)}
 
-    def replacement(self, tree: Mapping[str, Any]) -> Callable[[Stored[T], T], T]:
-        """An edit that puts the body in place of all that clients see. It raises Invalid."""
+    def replacement(self, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE) -> Callable[[Stored[T], T], T]:
+        """An edit that puts the body in place of all that clients see and send. It raises Invalid."""
+        given = self._addresses.scopes.given(scope)
 
         def edit(stored: Stored[T], document: T) -> T:
             codec = stored.codec
             seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
-            reset = {codec.inputs[name] for name in seen} | set(document.__pydantic_extra__ or {})
+            reset = ({codec.inputs[name] for name in seen} - given.keys()) | set(document.__pydantic_extra__ or {})
             made = BodyEdit(stored, document, codec.sendable(stored.raw), self._replace).made
             refused = [] if self._replace else codec.refused(tree)
             if refused:

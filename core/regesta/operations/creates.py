@@ -56,6 +56,7 @@ class Creates(ChangeSteps[T]):
             Action.CREATE, self.resource.name, type(after), "", None, after, caller, unit.session, time=time
         )
         after = await self._prepared(change, unit, actions.CREATED)
+        self._put_in_place(after, caller, parent)
         after.__dict__["id"] = self._new_id(after)
         raw, tag = self._encoded_new(after)
         change.key = self.addresses.new_key(raw, asked)
@@ -129,14 +130,19 @@ class Creates(ChangeSteps[T]):
         return found, self.numbering_of(found).last_in(found)
 
     def _stamp_new(self, after: T, caller: Caller, parent: Mapping[str, Any], number: int) -> None:
-        self.addresses.stamp(after, caller.scope)
+        self._put_in_place(after, caller, parent)
         above = self.resource.parent
         if above:
-            after.__dict__[above.field] = self.stored_of_parent(parent)
             if above.sequence:
                 after.__dict__[above.sequence] = number
             for name, copied in above.copies.items():
                 after.__dict__[name] = self.stored_of_parent(parent, copied)
+
+    def _put_in_place(self, after: T, caller: Caller, parent: Mapping[str, Any]) -> None:
+        """Put the document into the scope and below its parent, whatever a hook says."""
+        self.addresses.stamp(after, caller.scope)
+        if self.resource.parent:
+            after.__dict__[self.resource.parent.field] = self.stored_of_parent(parent)
 
     async def _next_number(self, unit: Unit, parent: Mapping[str, Any], time: datetime) -> int:
         if self.parent is None:

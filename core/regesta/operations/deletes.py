@@ -108,7 +108,7 @@ class Deletes(Updates[T]):
     def _filter_below(self, parents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """What matches every live child of these parents, whoever asks."""
         values = [self.stored_of_parent(parent) for parent in parents]
-        return {**self.addresses.collection_filter({}, {"$in": values}), **self.rules.live}
+        return {**self.addresses.filter_of_all({"$in": values}), **self.rules.live}
 
     async def refuse_below(self, unit: Unit, parent: Mapping[str, Any]) -> None:
         """Raises Conflict where a parent that is to go has children that would not go with it unasked."""

@@ -244,11 +244,12 @@ class Reads(Generic[T]):
         return together
 
     def _check_bound(self, caller: Caller) -> None:
-        """That the scope sets what `scope_fields` says: the indexes were judged by it. Raises DeclarationError."""
+        """That the scope sets one value where `scope_fields` says so: the indexes were judged by it."""
         for name in self.resource.bound_scope:
-            known = name in self.resource.document.model_fields
-            if known and (name not in caller.scope or isinstance(caller.scope[name], Mapping)):
-                raise DeclarationError(f"the scope of {self.resource.name!r} must set {name!r}: it is in scope_fields")
+            if isinstance(caller.scope.get(name), Mapping):
+                raise DeclarationError(
+                    f"the scope of {self.resource.name!r} must set {name!r} to one value: it is in scope_fields"
+                )
 
     def _projection(self, query: Query) -> dict[str, int] | None:
         """Only what `fields=` needs, where the document can be answered from parts of it."""

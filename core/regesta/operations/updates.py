@@ -91,9 +91,10 @@ class Updates(Creates[T]):
         after = edit(stored, stored.document)
         await pace.rest()
         after.__dict__["revision_id"] = before.__dict__.get("revision_id")
-        self.addresses.stamp(after, caller.scope)
+        self._keep_place(after, before, caller)
         change = Change(action, self.resource.name, type(before), stored.key, before, after, caller, unit.session)
         after = await self._prepared(change, unit, events)
+        self._keep_place(after, before, caller)
         await pace.rest()
         known = Origin(stored.codec.stored_before(raw, before), raw)
         await pace.rest()
@@ -112,6 +113,13 @@ class Updates(Creates[T]):
         self._announce(change, unit, events)
         return Written(written, stored.codec, self.addresses, tag=tag)
 
+    def _keep_place(self, after: T, before: T, caller: Caller) -> None:
+        """Leave the document where it is, in the scope and below its parent, whatever a body or a hook says."""
+        self.addresses.stamp(after, caller.scope, before)
+        above = self.resource.parent
+        if above and above.field in before.__dict__:
+            after.__dict__[above.field] = before.__dict__[above.field]
+
     async def copy_down(self, before: Mapping[str, Any], after: Mapping[str, Any], unit: Unit) -> None:
         """Keep right what the children of a changed parent copy of it. A child that is new then meets this write."""
         above = self.resource.parent
@@ -127,9 +135,7 @@ class Updates(Creates[T]):
         update = {fields[name].alias or name: new for name, new in changed.items()}
         if self.has_revision and not changed.keys() <= self.resource.hidden:
             update["revision_id"] = Binary.from_uuid(uuid4())
-        await self.collection.update_many(
-            self.addresses.collection_filter({}, value), {"$set": update}, session=unit.session
-        )
+        await self.collection.update_many(self.addresses.filter_of_all(value), {"$set": update}, session=unit.session)
         if not self.parent_counts:
             await self.numbering_of(after).meet(unit.session)
 

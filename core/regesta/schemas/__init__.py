@@ -7,6 +7,7 @@ from regesta.schemas.json_input import check_storable, parse_json, read_body, re
 from regesta.schemas.json_lines import json_line, unbroken
 from regesta.schemas.json_size import MAX_VALUES, check_value_count, has_more_values, value_count
 from regesta.schemas.projection import dumps
+from regesta.schemas.validator import with_link_ids
 from regesta.schemas.wide_integers import Path, Widen, widened
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "unbroken",
     "value_count",
     "widened",
+    "with_link_ids",
 ]

@@ -34,7 +34,7 @@ from regesta.schemas.read_models import ReadModel
 from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, input_names_at, is_back_link, shape_of
 from regesta.schemas.stored import BsonEncoder, encoder_of
-from regesta.schemas.validator import BodyValidator
+from regesta.schemas.validator import NOTHING, BodyValidator
 from regesta.store import STANDARD
 
 T = TypeVar("T", bound=Document)
@@ -121,10 +121,10 @@ class Codec(Generic[T]):
         """Return the names that clients may send at a location of a body."""
         return input_names_at(self.shape, loc[1:]) if len(loc) > 1 else self.inputs
 
-    def from_body(self, body: bytes) -> T:
-        """A document from a checked body. Raises Invalid with every issue."""
+    def from_body(self, body: bytes, given: Mapping[str, Any] = NOTHING) -> T:
+        """A document from a checked body; the server gives the fields of `given`. Raises Invalid with every issue."""
         with validation(self.names_at):
-            return self._validator.validate(body)
+            return self._validator.validate(body, given)
 
     def assembled(
         self, before: T, tree: Mapping[str, Any], reset: Collection[str] = (), shown: Mapping[str, Any] | None = None

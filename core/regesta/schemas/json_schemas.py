@@ -3,6 +3,7 @@
 The models inside are marked (see `parts`): `plain` or `divided` makes a JSON Schema for others of it.
 """
 
+from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
@@ -55,6 +56,14 @@ def patch_schema(codec: Codec[Any]) -> JsonSchema:
         if name not in fixed
     }
     return _exemplified(_required({**schema, "properties": properties}, []))
+
+
+def without(schema: JsonSchema, names: Collection[str | None]) -> JsonSchema:
+    """The schema of a body that does not have these members."""
+    if not names:
+        return schema
+    kept = {name: found for name, found in schema.get("properties", {}).items() if name not in names}
+    return _required({**schema, "properties": kept}, [name for name in schema.get("required", []) if name not in names])
 
 
 def read_schema(codec: Codec[Any]) -> JsonSchema:

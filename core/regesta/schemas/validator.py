@@ -30,12 +30,16 @@ from regesta.annotations import UNIONS
 from regesta.errors import DeclarationError
 from regesta.schemas.compiled import Compiled
 from regesta.schemas.exact import children
+from regesta.schemas.projection import dumps
 from regesta.schemas.shape import input_name, is_back_link, linked_document
 
 T = TypeVar("T", bound=Document)
 
 # The fields that a part of a body lacks, by Python name, for validators that look at other fields.
 _UNSENT: ContextVar[Mapping[str, Any]] = ContextVar("unsent")
+# The fields that the server gives a new document, by Python name.
+_GIVEN: ContextVar[Mapping[str, Any]] = ContextVar("given")
+NOTHING: Mapping[str, Any] = {}
 
 
 class BodyValidator(Generic[T]):
@@ -43,14 +47,34 @@ class BodyValidator(Generic[T]):
 
     def __init__(self, document: type[T], read_only: frozenset[str]) -> None:
         self._plan, self._partial_plan = _Plan(document, read_only), _Plan(document, read_only, partial=True)
+        self._giving: dict[frozenset[str], _Plan] = {}
 
-    def validate(self, body: bytes) -> T:
-        """A document from a body. Raises pydantic.ValidationError."""
+    def validate(self, body: bytes, given: Mapping[str, Any] = NOTHING) -> T:
+        """A document from a body, whose fields of `given` have those values. Raises pydantic.ValidationError."""
+        plan = self._plan if not given else self._plan_giving(frozenset(given))
         if self.fills:
-            body = orjson.dumps(self.filled(body), default=str)
-        validator = self._plan.compiled.for_body(body)
-        document: T = validator.validate_json(body, strict=True, extra=self._plan.extra, by_alias=True, by_name=False)
+            body = orjson.dumps(self._filled_beside(body, given), default=str)
+        token = _GIVEN.set(given)
+        try:
+            validator = plan.compiled.for_body(body)
+            document: T = validator.validate_json(body, strict=True, extra=plan.extra, by_alias=True, by_name=False)
+        finally:
+            _GIVEN.reset(token)
         return document
+
+    def _plan_giving(self, names: frozenset[str]) -> "_Plan":
+        """For each scope that the requests have: most often they all set the same fields."""
+        if names not in self._giving:
+            self._giving[names] = _Plan(self._plan.document, self._plan.read_only, given=names)
+        return self._giving[names]
+
+    def _filled_beside(self, body: bytes, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As `filled`; the validators see what is given, and cannot change it."""
+        fields = self._plan.document.model_fields
+        names = {name: input_name(name, fields[name]) for name in given}
+        shown = {names[name]: value for name, value in given.items()}
+        filled = self.filled(dumps({**orjson.loads(body), **shown}) if shown else body)
+        return {name: value for name, value in filled.items() if name not in shown}
 
     @cached_property
     def fills(self) -> bool:
@@ -93,10 +117,18 @@ class BodyValidator(Generic[T]):
 class _Plan:
     """Rewrites the core schema of a document: see the module."""
 
-    def __init__(self, document: type[Document], read_only: frozenset[str], *, partial: bool = False) -> None:
+    def __init__(
+        self,
+        document: type[Document],
+        read_only: frozenset[str],
+        *,
+        partial: bool = False,
+        given: frozenset[str] = frozenset(),
+    ) -> None:
         self.document = document
-        self._read_only = read_only
+        self.read_only = read_only
         self._partial = partial
+        self._given = given
         self._config: dict[str, Any] = {}
         self.extra: typing.Literal["forbid"] | None = None
         self.before: list[Mapping[str, Any]] = []
@@ -156,7 +188,7 @@ class _Plan:
         schema = found["schema"]
         alias = {"validation_alias": "id"} if name == "id" else {}
         if linked_document(info.annotation):
-            schema = handler.generate_schema(_with_link_ids(info.annotation))
+            schema = handler.generate_schema(with_link_ids(info.annotation))
             if not info.is_required():
                 schema = core_schema.with_default_schema(
                     schema, default_factory=lambda: info.get_default(call_default_factory=True)
@@ -170,7 +202,12 @@ class _Plan:
                 schema, default_factory=lambda: _UNSENT.get().get(name), validate_default=False
             )
             return {**found, **alias, "schema": unsent}
-        if name in self._read_only and info.is_required() and not is_back_link(info.annotation):
+        if name in self._given:
+            schema = core_schema.with_default_schema(
+                schema, default_factory=lambda: _GIVEN.get()[name], validate_default=False
+            )
+            return {**found, **alias, "schema": schema}
+        if name in self.read_only and info.is_required() and not is_back_link(info.annotation):
             schema = core_schema.with_default_schema(schema, default=None)
         return {**found, **alias, "schema": schema}
 
@@ -236,14 +273,14 @@ def _extra_of(config: Mapping[str, Any]) -> Any:
     return config.get("extra_fields_behavior")
 
 
-def _with_link_ids(annotation: Any) -> Any:
+def with_link_ids(annotation: Any) -> Any:
     """The annotation with each `Link[Author]` replaced by a link that is sent as an id."""
     if typing.get_origin(annotation) is Link:
         return Annotated[Link, _LinkById(typing.get_args(annotation)[0])]
     arguments = typing.get_args(annotation)
     if not arguments:
         return annotation
-    replaced = tuple(_with_link_ids(part) for part in arguments)
+    replaced = tuple(with_link_ids(part) for part in arguments)
     origin = typing.get_origin(annotation)
     return typing.Union[replaced] if origin in UNIONS else origin[replaced]  # noqa: UP007
 

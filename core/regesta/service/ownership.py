@@ -1,4 +1,4 @@
-"""Which plugin a collection belongs to: none has two owners, and the audit trail is the core's alone."""
+"""Whose documents are: no collection belongs to two plugins, and no resource to every tenant by mistake."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +32,18 @@ def check_collections(resources: Mapping[str, Sequence[Resource[Any]]], hooks: H
         for document in _ancestors(found):
             if document not in known:
                 _claim(owners, collection_name(document), plugin)
+
+
+def check_scopes(resources: Mapping[str, Sequence[Resource[Any]]]) -> None:
+    """Raises PluginError for a resource that would show everything to everybody and does not say so."""
+    for plugin, found in resources.items():
+        for resource in found:
+            if resource.inherited_scope is None and not resource.shared:
+                raise PluginError(
+                    f"plugin {plugin!r}: the resource {resource.name!r} has no scope, so everybody would see and "
+                    f"change all of it: derive {resource.document.__name__} from Workspaced and declare "
+                    "scope=workspace_scope, or declare shared=True"
+                )
 
 
 def _claim(owners: dict[str, str], name: str, plugin: str) -> None:

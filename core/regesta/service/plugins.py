@@ -17,7 +17,7 @@ from regesta.hooks import Hooks
 from regesta.inheritance import union_of
 from regesta.operations import Registry
 from regesta.resource import Resource
-from regesta.service.ownership import check_collections
+from regesta.service.ownership import check_collections, check_scopes
 
 logger = logging.getLogger("regesta.service")
 
@@ -50,6 +50,7 @@ def resources(hooks: Hooks) -> list[Resource[Any]]:
     """Every resource of the plugins, in their order, each of them allowed in the service. Raises PluginError."""
     found = resources_by_plugin(hooks)
     check_collections(found, hooks)
+    check_scopes(found)
     return [resource for one in found.values() for resource in one]
 
 
