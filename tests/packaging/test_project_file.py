@@ -48,14 +48,19 @@ def imported(source: str) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def canonical(distribution: str) -> str:
+    """The name of a distribution as the packaging specification normalizes it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 def test_every_package_that_is_imported_is_named() -> None:
     modules = [path for folder in ("core", "plugins") for path in (ROOT / folder).rglob("*.py")]
     names = {name for path in modules for name in imported(path.read_text("utf-8"))} - sys.stdlib_module_names
     ours = {"regesta", "regesta_command", "regesta_models", "regesta_mlflow"}
-    required = {re.split(r"[^\w.-]", found)[0].lower() for group in SHIPPED.values() for found in group}
+    required = {canonical(re.split(r"[^\w.-]", found)[0]) for group in SHIPPED.values() for found in group}
     # BSON is of PyMongo, `yaml` of PyYAML: so by distribution, not by name.
     known = packages_distributions()
-    unnamed = {name for name in names - ours if required.isdisjoint(map(str.lower, known.get(name, [name])))}
+    unnamed = {name for name in names - ours if required.isdisjoint(map(canonical, known.get(name, [name])))}
     # Part of what is named: Pydantic's core is pinned by it, httptools and uvloop are in uvicorn[standard], the mock
     # in its Motor.
     assert unnamed <= {"pydantic_core", "httptools", "uvloop", "mongomock", "motor"}, "rests on what others need"
