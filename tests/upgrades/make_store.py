@@ -210,8 +210,7 @@ def main(name: str) -> int:
     """Make the store and pack it."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        private = {"REGESTA_MLFLOW_PRIVATE_WEBHOOKS": "true", "REGESTA_WEBHOOK_TARGETS": "127.0.0.0/8"}
-        with serving(folder, **PLUGINS, **private) as service, service.client() as client:
+        with serving(folder, **PLUGINS, REGESTA_WEBHOOK_TARGETS="127.0.0.0/8") as service, service.client() as client:
             write(Client(client))
             answers = read(client)
             service.end()
