@@ -140,8 +140,10 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         found = stored.document
         kept = await artifacts.kept(found)
         digest = files_digest(found.artifacts)
-        # What is kept may change without the files.
-        etag = hashlib.sha256(f"{digest} {sorted(kept.items())}".encode()).hexdigest()
+        # What is kept may change without the files. Sizes count if they are not what the version says.
+        sizes = {file.sha256: file.size for file in found.artifacts}
+        others = {content: size for content, size in kept.items() if sizes.get(content, size) != size}
+        etag = hashlib.sha256(f"{digest} {sorted(kept)}{others or ''}".encode()).hexdigest()
         if await client_has(request, stored, etag):
             return Response(status_code=304, headers={"ETag": f'"{etag}"'})
         files = sorted(found.artifacts, key=lambda file: file.path)
