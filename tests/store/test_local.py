@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -250,24 +251,57 @@ def test_signals_to_everybody_do_not_take_the_database_away(server: LocalServer)
     """A service manager may signal all processes of a service: the owner alone decides when to stop."""
     write(server.uri, 1)
     pid = mongod_pid(server)
-    parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    parent = parent_of(pid)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        os.kill(int(parent.stdout), number)
+        os.kill(parent, number)
     os.kill(pid, signal.SIGTERM)
 
     eventually(lambda: server.pid not in {pid, None})
     assert eventually(lambda: answers(server.uri)) == [1]
 
 
+def comes_back(server: LocalServer, killed: int) -> None:
+    eventually(lambda: not runs(killed))
+    eventually(lambda: server.pid not in {killed, None})
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-def test_no_mongod_outlives_a_killed_keeper(server: LocalServer) -> None:
+def test_a_killed_keeper_takes_its_mongod_along_and_both_come_back(server: LocalServer) -> None:
+    uri = server.uri
+    for number in range(2):
+        write(uri, number)
+        pid = mongod_pid(server)
+        os.kill(parent_of(pid), signal.SIGKILL)
+        comes_back(server, pid)
+        assert eventually(lambda: answers(uri)) == list(range(number + 1))
+    write(uri, 2)
+    last = mongod_pid(server)
+    server.stop()
+    assert not runs(last)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_store_that_stops_right_after_its_keeper_was_killed_stays_stopped(server: LocalServer) -> None:
     pid = mongod_pid(server)
-    parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
-
-    os.kill(int(parent.stdout), signal.SIGKILL)
-
+    os.kill(parent_of(pid), signal.SIGKILL)
+    server.stop()
     eventually(lambda: not runs(pid))
+    eventually(lambda: not any(thread.name == "regesta-store" for thread in threading.enumerate()))
+    with LocalServer(server.directory) as again:
+        write(again.uri, 1)
+
+
+def parent_of(pid: int) -> int:
+    said = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(said.stdout)
+
+
+def test_a_data_folder_that_was_removed_is_told(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
+    pid = mongod_pid(server)
+    (server.directory / "data").rename(server.directory / "elsewhere")  # at once: mongod writes to it all the while
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: f"the directory {server.directory / 'data'} is gone" in caplog.text)
 
 
 def test_a_large_log_is_put_aside(server: LocalServer) -> None:

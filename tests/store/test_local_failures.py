@@ -1,9 +1,16 @@
 """A local store that cannot start says why."""
 
+import contextlib
 import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from tests.eventually import eventually
 
 from regesta.errors import ConfigurationError, MissingExtra
 from regesta.store import LocalServer
@@ -47,6 +54,45 @@ def test_what_a_failing_mongod_said_is_shown(tmp_path: Path, monkeypatch: pytest
 
     with pytest.raises(ConfigurationError, match=r"status 127(.|\n)*libcrypto.so.3: cannot open"):
         LocalServer(tmp_path / "store").start()
+
+
+def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_mongod(tmp_path / "mongod", "echo 'could not write' >&2; exit 14")
+    monkeypatch.setenv("REGESTA_MONGOD", str(tmp_path / "mongod"))
+    monkeypatch.setattr("regesta.store._keeper.FULL", 2**62)
+
+    with pytest.raises(ConfigurationError, match=r"status 14\): the disk of .*store/data is full \(\d+ MB are free\)"):
+        LocalServer(tmp_path / "store").start()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="to mount a small file system needs root")
+def test_a_disk_that_fills_up_says_so_and_the_store_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640m", "none", str(small)], check=True)
+    try:
+        with LocalServer(small / "store") as server:
+            pid = server.pid
+            assert pid is not None
+            with (small / "filler").open("wb") as filler, contextlib.suppress(OSError):
+                while True:
+                    filler.write(bytes(2**20))
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: "is full (" in caplog.text)
+            (small / "filler").unlink()
+            eventually(lambda: _answers(server.uri), within=60)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def _answers(uri: str) -> bool:
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=500) as client:
+        try:
+            return bool(client.admin.command("ping")["ok"])
+        except PyMongoError:
+            return False
 
 
 def test_a_program_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ A script of its own that imports nothing but the standard library, started by `_
 
     python -I -S _keeper.py LOG MONGOD [ARGUMENT ...]
 
+What happens is written to the log and, a line each, to standard output, which the owner reads: its end tells that this
+keeper was killed, and the owner starts another one.
+
 Standard input is a pipe whose other end only the owner holds. One byte says "it is up: start it again should it
 end"; the end of the file says "the owner is gone, or wants it stopped". The kernel closes the pipe however the
 owner ends, `kill -9` included, on Linux and macOS alike. The alternative, PR_SET_PDEATHSIG, exists on Linux only
@@ -13,6 +16,7 @@ and is bound to the thread that forks: a mongod started from a worker thread wou
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +31,7 @@ LONGEST_PAUSE = 10.0
 STEADY = 30.0  # seconds after which a mongod counts as healthy again
 LOG_LIMIT = 16 * 1024 * 1024  # bytes; beyond, the log becomes LOG.1 and a new one begins
 LOG_CHECK = 60.0  # seconds
+FULL = 16 * 1024 * 1024  # bytes; a mongod that ends while less is free ended for that
 NOT_EXECUTABLE = 126  # as a shell says it
 
 BeforeExec = Callable[[], None] | None
@@ -77,7 +82,7 @@ def keep(log: Path, command: list[str]) -> int:
         if not (owner.keep and owner.here):
             return status
         pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(pause * 2, LONGEST_PAUSE)
-        _note(log, f"mongod ended with status {status}, starting it again in {pause} s")
+        _note(log, f"mongod ended with status {status}{_why(log, command)}; starting it again in {pause} s")
         if not _sleep(owner, pause):
             return status
 
@@ -131,8 +136,31 @@ def _rotate(log: Path) -> bool:
 
 
 def _note(log: Path, message: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), f"{message}\n".encode(errors="replace"))
     with contextlib.suppress(OSError), log.open("a") as output:
         output.write(f"{datetime.now(UTC).isoformat()} regesta: {message}\n")
+
+
+def _why(log: Path, command: list[str]) -> str:
+    """What can be seen of why mongod ended: it may not be able to say so itself."""
+    data = Path(command[command.index("--dbpath") + 1]) if "--dbpath" in command else log.parent
+    if not data.is_dir():
+        return f": the directory {data} is gone"
+    if not os.access(data, os.W_OK):
+        return f": {data} cannot be written to"
+    free = free_bytes(data)
+    if free is not None and free < FULL:
+        return f": the disk of {data} is full ({free // 2**20} MB are free)"
+    return ""
+
+
+def free_bytes(directory: Path) -> int | None:
+    """How much room there is on the disk of a directory; None if that cannot be known."""
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
 
 
 def _die_with_keeper() -> BeforeExec:

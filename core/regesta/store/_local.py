@@ -1,6 +1,9 @@
 """`LocalServer`: a private mongod of one's own, as a replica set of one node."""
 
 import contextlib
+import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +22,8 @@ from regesta.errors import ConfigurationError, StoreInUse
 from . import _keeper, _mongod
 from ._lock import close, close_after_fork, is_locked, read_number, take_lock
 
+logger = logging.getLogger("regesta.store")
+
 _START = 30.0  # seconds until mongod must listen; recovery after a crash may take some
 _PRIMARY = 15.0  # seconds until it must have elected itself
 _LEFTOVER = _keeper.GRACE + 2.0  # seconds an earlier owner's mongod is given to end
@@ -34,8 +39,9 @@ class LocalServer:
     `owner.lock` and `port`. `mongod_args` are appended to mongod's command line. It listens on 127.0.0.1 only
     and without authentication: whoever can log in to this machine can reach it.
 
-    Acknowledged writes (`w: majority`) survive `kill -9` of the owner and of mongod. A mongod that ends by itself
-    is started again on the same port; it stops with its owner, however that ends. POSIX only.
+    Acknowledged writes (`w: majority`) survive `kill -9` of the owner, of mongod and of the keeper between them. A
+    mongod or a keeper that ends by itself is started again on the same port. The log says why if that can be known: a
+    full disk, a directory that is gone. mongod stops with its owner, however that ends. POSIX only.
     """
 
     def __init__(self, directory: Path | str = ".regesta", *, mongod_args: Sequence[str] = ()) -> None:
@@ -45,6 +51,7 @@ class LocalServer:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._uri = ""
+        self._port = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -139,10 +146,51 @@ class LocalServer:
                 self._say_keep()
             except (PyMongoError, OSError) as error:
                 raise self._failure(mongod, f"did not become ready ({error})", since) from error
+            self._port = port
             return _address(port)
         raise ConfigurationError(f"found no free port on 127.0.0.1 in {_ATTEMPTS} attempts")
 
+    def _listen_to(self, keeper: "subprocess.Popen[bytes]", mongod: Path) -> None:
+        """Log what a keeper says, and start another one if it ends before it was told to."""
+        for line in _output(keeper):
+            logger.warning("the local store in %s: %s", self.directory, line.decode(errors="replace").strip())
+        _output(keeper).close()
+        keeper.wait()
+        pause = _keeper.FIRST_PAUSE
+        while self._keeper is keeper and not self._replace(keeper, mongod):
+            time.sleep(pause)
+            pause = min(pause * 2, _keeper.LONGEST_PAUSE)
+
+    def _replace(self, keeper: "subprocess.Popen[bytes]", mongod: Path) -> bool:
+        """Start another keeper in place of one that was killed, on the same port; False if it has to be tried again."""
+        with self._changing:
+            if self._keeper is not keeper:  # it was told to stop
+                return True
+            logger.warning("the local store in %s: its keeper was killed; starting another one", self.directory)
+            if not self._is_free():
+                return False
+            close(_pipe(keeper))
+            try:
+                self._keeper = self._start_keeper(mongod, self._port)
+                self._say_keep()
+            except OSError as error:
+                logger.warning("the local store in %s: %s", self.directory, error)
+                return self._keeper is not keeper
+            return True
+
+    def _is_free(self) -> bool:
+        """Whether no mongod is left. On Linux it ends with its keeper; elsewhere it is ended here."""
+        leftover = self._data / "mongod.lock"
+        pid = read_number(leftover)
+        if pid and is_locked(leftover) and not sys.platform.startswith("linux"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        return _until(lambda: not is_locked(leftover), _LEFTOVER)
+
     def _failure(self, mongod: Path, what: str, since: int) -> ConfigurationError:
+        free = _keeper.free_bytes(self._data)
+        if free is not None and free < _keeper.FULL:
+            what += f": the disk of {self._data} is full ({free // 2**20} MB are free)"
         words = _mongod.last_words(self._log, since)
         return ConfigurationError(f"{mongod} {what}; data in {self._data}; it said:\n{words}")
 
@@ -163,13 +211,14 @@ class LocalServer:
                 *_mongod.command(mongod, self._data, self._log, port, self._mongod_args),
             ],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             # Ctrl-C in a terminal goes to the whole process group: mongod must outlive the server's draining.
             start_new_session=True,
             cwd=self.directory,
             bufsize=0,
         )
         close_after_fork(_pipe(keeper))
+        threading.Thread(target=self._listen_to, args=(keeper, mongod), name="regesta-store", daemon=True).start()
         return keeper
 
     def _listens(self, keeper: "subprocess.Popen[bytes]", port: int) -> int | str:
@@ -198,6 +247,11 @@ class LocalServer:
 def _pipe(keeper: "subprocess.Popen[bytes]") -> IO[bytes]:
     assert keeper.stdin is not None  # noqa: S101  # it was started with a PIPE
     return keeper.stdin
+
+
+def _output(keeper: "subprocess.Popen[bytes]") -> IO[bytes]:
+    assert keeper.stdout is not None  # noqa: S101  # it was started with a PIPE
+    return keeper.stdout
 
 
 def _address(port: int) -> str:
