@@ -11,15 +11,18 @@ from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, ca
 from regesta.errors import Malformed, Unavailable
 from regesta.http import problem_answers
 from regesta.operations import bounded
+from regesta.pacing import Pace, without_full_collections
 from regesta.query import Parameter, parse_parameters
-from regesta.schemas import dumps
+from regesta.store import read_rows
 from regesta_models.artifact_routes import ModelKey
-from regesta_models.comparison import Direction, VersionComparison, compare
+from regesta_models.comparison import Direction, VersionComparison, compare, json_of
+from regesta_models.documents import Version
 from regesta_models.parts import LARGEST
 
 PATH = "/models/{model}/versions:compare"
 FEWEST, MOST = 2, 10
 MOST_NAMES = 100
+LARGEST_DOCUMENT = 16 * 1024 * 1024
 TAGS: list[str | Enum] = ["versions"]
 
 
@@ -37,11 +40,15 @@ class Comparisons:
         async with bounded(versions.resource.timeout):
             parent = await versions.parent_value(caller, (model,))
             wanted = versions.addresses.collection_filter(caller.scope, parent)
-            found = versions.collection.find({**wanted, **versions.rules.live, "number": {"$in": list(numbers)}})
-            by_number = {raw["number"]: versions.stored(raw).document async for raw in found}
+            filter_ = {**wanted, **versions.rules.live, "number": {"$in": list(numbers)}}
+            rows = await read_rows(versions.collection, filter_, count=len(numbers), most=MOST * LARGEST_DOCUMENT)
+            pace, by_number = Pace(), dict[int, Version]()
+            for raw in rows.documents:
+                by_number[raw["number"]] = versions.stored(raw).document
+                await pace.rest()
         if missing := [str(number) for number in numbers if number not in by_number]:
             raise NotFound(f"{model!r} has no version {', '.join(missing)}")
-        return compare(model, [by_number[number] for number in numbers], said)
+        return await compare(model, [by_number[number] for number in numbers], said)
 
 
 def _numbers(text: str) -> list[int]:
@@ -119,8 +126,9 @@ def compare_router(registry: Registry) -> APIRouter:
         said: dict[str, Direction | None] = dict.fromkeys(higher, Direction.HIGHER)
         # What is named by both tells nothing.
         said |= {name: None if name in said else Direction.LOWER for name in lower}
-        found = await comparisons.compare(caller, model, asked["versions"], said)
-        return Response(dumps(found.model_dump(mode="json")), media_type="application/json")
+        with without_full_collections():
+            found = await comparisons.compare(caller, model, asked["versions"], said)
+            return Response(await json_of(found), media_type="application/json")
 
     router.add_api_route(PATH, compare_versions, methods=["HEAD"], include_in_schema=False)
     return router

@@ -1,12 +1,13 @@
 """What differs between versions of one model, and what got better or worse."""
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+from regesta.pacing import Pace
 from regesta_models.documents import Version
 from regesta_models.parts import Signature, Tensor, last_values
 
@@ -129,35 +130,55 @@ def direction_of(name: str) -> Direction | None:
     return Direction.HIGHER if words & HIGHER else None
 
 
-def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> VersionComparison:
-    """The comparison; `said` goes before what names of metrics tell."""
-    measured = [last_values(version.metrics) for version in versions]
-    metrics = []
-    for name, dataset, split in _all(measured):
-        values = [found.get((name, dataset, split)) for found in measured]
-        direction = said[name] if name in said else direction_of(name)
-        metrics.append(
-            ComparedMetric(
-                name=name, dataset=dataset, split=split, direction=direction, values=values,
-                verdicts=_verdicts(values, direction),
-            )
-        )  # fmt: skip
-    params = [version.params for version in versions]
-    tags = [{tag.key: tag.value for tag in version.tags} for version in versions]
+async def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> VersionComparison:
+    """The comparison; `said` goes before what names of metrics tell. Others get their turns meanwhile."""
+    pace = Pace()
     sizes = [sum(file.size for file in version.artifacts) for version in versions]
-    signatures = [_tensors(version.signature) for version in versions]
     return VersionComparison(
         model=model,
         versions=[version.number for version in versions],
-        metrics=metrics,
+        metrics=[row async for row in _metrics(versions, said, pace)],
         params=[
-            ComparedParameter(name=name, values=values, changed=changed) for name, values, changed in _rows(params)
+            ComparedParameter(name=name, values=values, changed=changed)
+            async for name, values, changed in _rows([version.params for version in versions], pace)
         ],
-        tags=[ComparedTag(key=key, values=values, changed=changed) for key, values, changed in _rows(tags)],
-        signature=ComparedSignature(values=signatures, changed=any(one != signatures[0] for one in signatures)),
-        environment=_environments(versions),
+        tags=[
+            ComparedTag(key=key, values=values, changed=changed)
+            async for key, values, changed in _rows(
+                [{tag.key: tag.value for tag in version.tags} for version in versions], pace
+            )
+        ],
+        signature=await _signatures(versions, pace),
+        environment=await _environments(versions, pace),
         size=ComparedSize(values=sizes, verdicts=_verdicts(sizes, Direction.LOWER)),
     )
+
+
+async def json_of(comparison: VersionComparison) -> bytes:
+    """Its JSON, made section by section."""
+    pace, sections = Pace(), list[bytes]()
+    for name in type(comparison).model_fields:
+        section = comparison.model_dump_json(include={name}).encode()
+        sections.append(section[1:-1])  # without the braces
+        await pace.rest()
+    return b"{%b}" % b",".join(sections)
+
+
+async def _metrics(
+    versions: Sequence[Version], said: Mapping[str, Direction | None], pace: Pace
+) -> AsyncIterator[ComparedMetric]:
+    measured = []
+    for version in versions:
+        measured.append(last_values(version.metrics))
+        await pace.rest()
+    for name, dataset, split in _all(measured):
+        values = [found.get((name, dataset, split)) for found in measured]
+        direction = said[name] if name in said else direction_of(name)
+        yield ComparedMetric(
+            name=name, dataset=dataset, split=split, direction=direction, values=values,
+            verdicts=_verdicts(values, direction),
+        )  # fmt: skip
+        await pace.rest()
 
 
 def _verdicts(values: Sequence[float | None], direction: Direction | None) -> list[Verdict]:
@@ -174,16 +195,35 @@ def _verdict(before: float | None, after: float | None, direction: Direction | N
     return "better" if (after > before) is (direction is Direction.HIGHER) else "worse"
 
 
+async def _signatures(versions: Sequence[Version], pace: Pace) -> ComparedSignature:
+    values = []
+    for version in versions:
+        values.append(_tensors(version.signature))
+        await pace.rest()
+    return ComparedSignature(values=values, changed=any(one != values[0] for one in values))
+
+
 def _tensors(signature: Signature | None) -> ComparedTensors | None:
-    return None if signature is None else ComparedTensors.model_validate(signature.model_dump())
+    if signature is None:
+        return None
+    # They were validated when the version was read.
+    inputs, outputs = (
+        [ComparedTensor.model_construct(**dict(tensor)) for tensor in tensors]
+        for tensors in (signature.inputs, signature.outputs)
+    )
+    return ComparedTensors(inputs=inputs, outputs=outputs)
 
 
-def _environments(versions: Sequence[Version]) -> ComparedEnvironment:
+async def _environments(versions: Sequence[Version], pace: Pace) -> ComparedEnvironment:
     pythons = [version.environment.python if version.environment else None for version in versions]
-    required = [
-        dict(map(_required, version.environment.packages if version.environment else ())) for version in versions
+    required = []
+    for version in versions:
+        required.append(dict(map(_required, version.environment.packages if version.environment else ())))
+        await pace.rest()
+    packages = [
+        ComparedPackage(name=name, values=values, changed=changed)
+        async for name, values, changed in _rows(required, pace)
     ]
-    packages = [ComparedPackage(name=name, values=values, changed=changed) for name, values, changed in _rows(required)]
     changed = any(package.changed for package in packages) or len(set(pythons)) > 1
     return ComparedEnvironment(python=pythons, packages=packages, changed=changed)
 
@@ -194,13 +234,12 @@ def _required(requirement: str) -> tuple[str, str]:
     return (re.sub(r"[-_.]+", "-", found[1]).lower(), found[2].strip()) if found else (requirement, "")
 
 
-def _rows(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any], bool]]:
-    rows = []
+async def _rows(found: Sequence[Mapping[str, Any]], pace: Pace) -> AsyncIterator[tuple[str, list[Any], bool]]:
     for name in _all(found):
         values = [each.get(name) for each in found]
         # 1, 1.0 and true are three things.
-        rows.append((name, values, len({(type(value), value) for value in values}) > 1))
-    return rows
+        yield name, values, len({(type(value), value) for value in values}) > 1
+        await pace.rest()
 
 
 def _all(found: Sequence[Mapping[K, Any]]) -> list[K]:

@@ -211,12 +211,14 @@ def _row(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def version(number: int) -> dict[str, Any]:
-    """A version as large as they may be."""
+    """A version as large as they may be, which shares next to nothing with others."""
     return {
-        "params": {f"param-{n:04d}": n * number for n in range(1000)},
-        "metrics": [{"name": f"metric-{n}", "value": n / number, "dataset": "d", "split": "s"} for n in range(1000)],
-        "tags": [{"key": f"tag-{n}", "value": str(number)} for n in range(100)],
-        "environment": {"python": "3.12", "packages": [f"package-{n}=={number}" for n in range(1000)]},
+        "params": {f"param-{number}-{n}": n * number for n in range(1000)},
+        "metrics": [
+            {"name": f"metric-{number}-{n}", "value": n / number, "dataset": "d", "split": "s"} for n in range(1000)
+        ],
+        "tags": [{"key": f"tag-{number}-{n}", "value": str(number)} for n in range(100)],
+        "environment": {"python": "3.12", "packages": [f"package-{number}-{n}=={n}" for n in range(1000)]},
         "artifacts": [{"path": f"file-{n}", "size": n, "sha256": f"{n:064x}"} for n in range(1000)],
         "signature": {"inputs": [{"name": f"t{n}", "dtype": "f", "shape": [1] * 5} for n in range(1000)]},
     }

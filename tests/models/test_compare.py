@@ -1,12 +1,15 @@
 """Versions of one model side by side."""
 
+import asyncio
 from typing import Any
 
 import jsonschema_rs
 import pytest
 from tests.models.application import Service, at
 
-from regesta_models.comparison import Direction, direction_of
+from regesta_models.comparison import Direction, compare, direction_of
+from regesta_models.documents import Version
+from regesta_models.parts import Environment, Metric, Signature, Tensor
 
 PATH = "/models/resnet/versions:compare"
 
@@ -127,3 +130,33 @@ def test_what_names_tell() -> None:
     assert {direction_of(name) for name in lower} == {Direction.LOWER}
     assert {name: direction_of(name) for name in higher} == dict.fromkeys(higher, Direction.HIGHER)
     assert {direction_of(name) for name in unknown} == {None}
+
+
+async def test_others_get_their_turns_while_large_versions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regesta.pacing.LONGEST_HOLD", 0)  # so each rest is a turn of others
+    names = [f"n{number}" for number in range(100)]
+    versions = [
+        Version.model_construct(
+            number=number,
+            params=dict.fromkeys(names, number),
+            metrics=[Metric(name=name, value=number) for name in names],
+            tags=[],
+            artifacts=[],
+            environment=Environment(packages=names),
+            signature=Signature(inputs=[Tensor(name=name, dtype="f") for name in names]),
+        )
+        for number in (1, 2)
+    ]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    found = await compare("m", versions, {})
+    other.cancel()
+
+    assert turns >= len(found.metrics) + len(found.params) + len(found.environment.packages) == 300

@@ -191,3 +191,20 @@ async def test_in_a_batch_too(database: Any) -> None:
         assert [result["status"] for result in answer.json()["results"]] == [201, 204], answer.text
         assert (await left())[:3] == [1, 4, 3]
         assert await collection_of(AuditRecord).count_documents({"action": "delete"}) == 2
+
+
+async def test_large_children_go_in_smaller_groups(database: Any, monkeypatch: Any) -> None:
+    groups = []
+    delete = deletes.Deletes._delete
+
+    async def counted(self: Any, unit: Any, caller: Any, raws: Any, **flags: Any) -> None:
+        groups.append(len(raws))
+        await delete(self, unit, caller, raws, **flags)
+
+    monkeypatch.setattr(deletes.Deletes, "_delete", counted)
+    async with served(database, SHELVES, BOXES, LABELS, also=[AuditRecord]) as client:
+        await filled(client, "a", 3)
+        await collection_of(Box).update_many({}, {"$set": {"unknown": "x" * 3_000_000}})
+        assert (await client.delete("/shelves/a?cascade=true")).status_code == 204
+        assert (await left())[:3] == [0, 0, 0]
+    assert groups == [1] * 7  # of each box its label, too

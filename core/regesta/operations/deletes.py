@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,14 +24,14 @@ from regesta.operations.unit import LostRace, Unit
 from regesta.operations.updates import Updates
 from regesta.pacing import Pace
 from regesta.resource import Resource
-from regesta.store import delete_each
+from regesta.store import delete_each, row_groups
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations
 
 T = TypeVar("T", bound=Document)
 
-# How many children of one kind go at once, with all that is below them.
+# How many children of one kind go at once, with all that is below them; large ones in smaller groups.
 TOGETHER = 256
 FORGET_SECONDS = 0.5
 
@@ -131,9 +131,11 @@ class Deletes(Updates[T]):
         parents = [parent for parent in parents if own is not None and own.addresses.holds(parent)]
         if above is None or not parents:
             return
-        found = self.collection.find(self._filter_below(parents), session=unit.session).sort("_id", 1)
-        while raws := await found.to_list(TOGETHER if unit.session is not None else 1):
-            await self._delete(unit, caller, raws, cascade=True, cascaded=True)
+        together, below = TOGETHER if unit.session is not None else 1, self._filter_below(parents)
+        groups = row_groups(self.collection, below, count=together, sort=[("_id", 1)], session=unit.session)
+        async with aclosing(groups):
+            async for raws in groups:
+                await self._delete(unit, caller, raws, cascade=True, cascaded=True)
         if unit.read_only or self.parent_counts:
             return
         numberings = [self.numbering_of(parent) for parent in parents]

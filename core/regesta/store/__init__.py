@@ -20,7 +20,7 @@ from ._durability import acknowledged, confirmed, election_of
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
-from ._rows import Documents, Rows, aggregated_rows, read_rows
+from ._rows import Documents, Rows, aggregated_rows, read_rows, row_groups
 
 __all__ = [
     "STANDARD",
@@ -52,6 +52,7 @@ __all__ = [
     "open_store",
     "ping",
     "read_rows",
+    "row_groups",
     "unavailable",
     "update_each",
 ]

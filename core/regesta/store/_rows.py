@@ -3,7 +3,7 @@
 Drivers decode whole batches, which may have 16 MB as well. Here they are decoded piece by piece, up to the limit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ MOST_BYTES = 4 * 1024 * 1024
 # What is decoded at once: so the event loop is not held up.
 DECODED_BYTES = 256 * 1024
 LENGTH = 4
+# What MongoDB answers first, if it is not told a number.
+USUAL_BATCH = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,40 @@ async def aggregated_rows(
     return await _read(cursor, collection.codec_options, count, most)
 
 
+async def row_groups(
+    collection: Any,
+    filter: Mapping[str, Any],
+    *,
+    count: int,
+    sort: Sequence[tuple[str, int]],
+    session: Any = None,
+    most: int = MOST_BYTES,
+) -> AsyncGenerator[Documents]:
+    """All documents that match, at most `count` at a time, fewer if they have more than `most` bytes together."""
+    if await atomicity_of(collection) is Atomicity.LOCK:
+        found = collection.find(filter, session=session, sort=list(sort))
+        while documents := await found.to_list(count):
+            yield documents
+        return
+    cursor = collection.find_raw_batches(filter, session=session, sort=list(sort), batch_size=max(count, USUAL_BATCH))
+    try:
+        async for batch in cursor:
+            left = batch
+            while left:
+                size = _fitting(left, most, count, at_least=True)
+                yield bson.decode_all(left[:size], collection.codec_options)
+                left = left[size:]
+    finally:
+        await cursor.close()
+
+
 async def _read(cursor: Any, options: Any, count: int, left: int, key: Any = None) -> Rows:
     pace = Pace()
     documents: Documents = []
     async for batch in cursor:
         if key is not None:
             _remember(key, batch)
-        size = len(batch) if len(batch) <= left else _fitting(batch, left, at_least=not documents)
+        size = len(batch) if len(batch) <= left else _fitting(batch, left, len(batch), at_least=not documents)
         if size <= DECODED_BYTES:
             documents += bson.decode_all(batch[:size], options)
         else:
@@ -124,10 +153,11 @@ async def _read(cursor: Any, options: Any, count: int, left: int, key: Any = Non
     return Rows(documents[:count], len(documents) > count)
 
 
-def _fitting(batch: bytes, most: int, *, at_least: bool) -> int:
-    """The size of those first documents in a batch that have at most so many bytes; `at_least`: one of them."""
+def _fitting(batch: bytes, most: int, count: int, *, at_least: bool) -> int:
+    """The size of the first `count` documents in a batch, if they have at most so many bytes; `at_least`: of one."""
     end = 0
-    while end < len(batch):
+    while end < len(batch) and count:
+        count -= 1
         size = int.from_bytes(batch[end : end + LENGTH], "little")
         if end + size > most and (end or not at_least):
             break
