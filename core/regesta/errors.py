@@ -9,7 +9,8 @@ RegestaError
 │   ├── MethodNotAllowed    405
 │   ├── NotAcceptable       406
 │   ├── Conflict            409
-│   │   └── Duplicate       409  a unique value is taken
+│   │   ├── Duplicate       409  a unique value is taken
+│   │   └── Unreadable      409  a stored document cannot be shown
 │   ├── Gone                410  the history that was asked for is not kept any more
 │   ├── PreconditionFailed  412
 │   ├── TooLarge            413
@@ -145,6 +146,13 @@ class Duplicate(Conflict):
 
     default_code = "DUPLICATE"
     title = "Already exists"
+
+
+class Unreadable(Conflict):
+    """409: a stored document, written by another program, holds what JSON cannot show; replace or delete it."""
+
+    default_code = "UNREADABLE"
+    title = "Cannot be shown"
 
 
 class Gone(ProblemError):

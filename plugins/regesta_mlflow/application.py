@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from pymongo.errors import PyMongoError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from regesta.workspaces import DEFAULT, HEADER, PATTERN
 from regesta_mlflow.calls import Call, Route
 from regesta_mlflow.errors import JSON, Code, Refusal, answer_of, refusal_of
 from regesta_mlflow.sent import sent_of
+from regesta_mlflow.wire import dumped
 
 WORKSPACE = b"x-mlflow-workspace"
 
@@ -46,7 +46,7 @@ class Application:
             return
         try:
             body = await self._answered(Request(scope, receive))
-            response = Response(orjson.dumps(body), 200, media_type=JSON)
+            response = Response(dumped(body), 200, media_type=JSON)
         except Refusal as refusal:
             response = answer_of(refusal)
         except ProblemError as error:

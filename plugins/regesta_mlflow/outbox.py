@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from regesta import Change
 from regesta.store import collection_of
 from regesta.workspaces import DEFAULT
 from regesta_mlflow.delivery import authority_of
 from regesta_mlflow.events import events_of
 from regesta_mlflow.webhooks import Delivery, Event, Listeners
+from regesta_mlflow.wire import dumped
 from regesta_models import Registered
 
 
@@ -65,4 +64,4 @@ def body_of(event: Event, workspace: str) -> str:
     }
     if workspace != DEFAULT:
         body["workspace"] = workspace
-    return orjson.dumps(body).decode()
+    return dumped(body).decode()

@@ -4,6 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+from bson import DatetimeMS
+
+from regesta.store import legible
 from regesta_models import COUNTER
 
 EPOCH, EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - BSON's have no zone
@@ -26,8 +30,18 @@ Raw = Mapping[str, Any]
 _NOTHING: Raw = {}
 
 
-def milliseconds(time: datetime) -> int:
+def dumped(body: Any) -> bytes:
+    """JSON for clients of this protocol, which cannot say that a text is none: it shows what can be read of it."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(legible(body))
+
+
+def milliseconds(time: datetime | DatetimeMS) -> int:
     """Since the epoch."""
+    if isinstance(time, DatetimeMS):  # of another program: Python has no such year
+        return int(time)
     return (time - (EPOCH if time.tzinfo is None else EPOCH_UTC)) // MILLISECOND
 
 

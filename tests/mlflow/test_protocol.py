@@ -7,11 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
+from bson import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from tests.http.asking import ask
 from tests.mlflow.application import PREFIX, Both, both
 
 from regesta import Access, ConfigurationError, Forbidden, Hooks, PluginError, Registry, hookimpl, service
+from regesta.store import collection_of, exactly
 from regesta_mlflow import Plugin, Settings
+from regesta_models import Model, Version
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
@@ -46,6 +50,20 @@ async def test_what_mlflow_writes_is_read_natively_and_audited(any_registry: Bot
     changed = [("update", "versions", "1")] * 3
     events = [event for event in await any_registry.events() if event[1] in ("models", "versions")]
     assert events == [("create", "models", "resnet"), ("create", "versions", "1"), *changed]
+
+
+async def test_what_another_program_stored_is_shown_as_far_as_it_can_be(registry: Both) -> None:
+    """This protocol has no way to say that something cannot be shown; a search leaves out nothing."""
+    await registry.model()
+    await registry.version()
+    strange = {"$set": {"status_message": "caf\udce9", "created_at": DatetimeMS(253_402_300_800_000)}}
+    for document in (Model, Version):
+        await collection_of(document).update_one({}, RawBSONDocument(exactly(strange)))
+    for path in ("/registered-models/search", "/model-versions/search"):
+        ((found,),) = (value for value in (await registry.done("GET", path)).values() if isinstance(value, list))
+        assert int(found["creation_timestamp"]) == 253_402_300_800_000
+        assert found.get("status_message", "caf\\xe9") == "caf\\xe9"
+    await registry.done("DELETE", "/registered-models/delete", name="resnet")
 
 
 async def test_the_latest_versions_follow_every_write(any_registry: Both) -> None:

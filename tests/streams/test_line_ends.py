@@ -65,7 +65,7 @@ async def test_each_line_of_an_import_gets_one_line(database: Any, on_conflict: 
     *results, summary = [json.loads(line) for line in answer.text.splitlines()]
     assert [result["line"] for result in results] == [1, 2, 3]
     assert results[0]["key"] == "x\u2028"
-    assert results[2]["problem"]["errors"][-1]["loc"] == ["body", "nam\u2028\x85"]
+    assert ["body", "nam\u2028\x85"] in [error["loc"] for error in results[2]["problem"]["errors"]]
     assert summary["summary"]["created"] == 1
 
 

@@ -17,6 +17,7 @@ from regesta.http.imports import IMPORT_ANSWER, IMPORT_BODY
 from regesta.http.methods import METHODS
 from regesta.http.problems import MEDIA_TYPE as PROBLEM
 from regesta.http.problems import Problem, problem_answer
+from regesta.http.unreadable import UnreadableItem
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.http.wire_models import Documented, documented
 from regesta.operations import Operations
@@ -37,8 +38,11 @@ LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', 
 
 PART = "Input"  # a model inside a body is stricter than the same one inside an answer
 
-READ_ERRORS: tuple[type[errors.ProblemError], ...] = (errors.Malformed, errors.Invalid, errors.Unavailable)
-WRITE_ERRORS = (*READ_ERRORS, errors.Conflict)
+READ_ERRORS: tuple[type[errors.ProblemError], ...] = (
+    *(errors.Malformed, errors.Invalid, errors.Unavailable),
+    errors.Conflict,  # Unreadable
+)
+WRITE_ERRORS = READ_ERRORS
 BODY_ERRORS = (*WRITE_ERRORS, errors.TooLarge, errors.UnsupportedMedia)
 CHANGE_ERRORS = (errors.NotFound, errors.PreconditionFailed)
 
@@ -217,4 +221,5 @@ def _page_model(name: str, read: Documented) -> Documented:
         etags=optional(list[str]),
         watch_token=optional(str),
         total=optional(int),
+        unreadable=optional(list[UnreadableItem]),
     )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from regesta.change import Caller
 from regesta.declarations import Operation
+from regesta.errors import Unreadable
 from regesta.http.accept import Form, form_of
 from regesta.http.batch import Batch
 from regesta.http.description import Description
@@ -34,6 +35,7 @@ from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, next_link, quoted
 from regesta.http.revisions import client_has
 from regesta.http.selection import select
+from regesta.http.unreadable import named, page_content
 from regesta.http.watching import Watching
 from regesta.operations import JsonPatch, MergePatch, Operations, Patch, Unit, etag_of
 from regesta.operations.actions import REPLACED
@@ -118,7 +120,8 @@ class Endpoints(Generic[T]):
             body["watch_token"] = watch_token
         if page.total is not None:
             body["total"] = page.total
-        return JsonResponse(dumps(body), headers=self._vary | next_link(request, page.next_page_token))
+        content = page_content(self.operations, body, request.scope["path"])
+        return JsonResponse(content, headers=self._vary | next_link(request, page.next_page_token))
 
     async def get(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """The document and its ETag; 304 where `If-None-Match` names that one.
@@ -146,7 +149,10 @@ class Endpoints(Generic[T]):
             wire = stored.codec.wire(stored.raw)
         if "fields" in asked:
             wire = select(wire, self._exchange.selection(asked["fields"]))
-        return JsonResponse(dumps(wire), headers=headers)
+        try:
+            return JsonResponse(dumps(wire), headers=headers)
+        except Unreadable:
+            raise named(self.operations, stored.key) from None
 
     async def create(self, request: Request, scope: Any = None, actor: Any = None) -> Response:
         """Create a document.

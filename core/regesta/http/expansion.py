@@ -9,7 +9,7 @@ from bson import DBRef
 from starlette.requests import Request
 
 from regesta.declarations import Operation
-from regesta.errors import Forbidden, Invalid, Issue, NotFound, Unauthenticated
+from regesta.errors import Forbidden, Invalid, Issue, NotFound, Unauthenticated, Unreadable
 from regesta.http.callers import Callers
 from regesta.operations import Operations
 from regesta.operations.references import Bound, referred
@@ -79,12 +79,21 @@ class Expander:
         found = [raw[bound.stores] for raw in raws]
         times = Counter(found)
         items = await self._items(asked, bound.target, raws, below)
-        shown = {key: len(dumps(item)) for key, item in zip(found, items, strict=True)}
+        shown = {key: size for key, item in zip(found, items, strict=True) if (size := _size(item)) is not None}
         if sum(shown.get(key, 0) for key in keys) > MAX_SHOWN:
             said = f"would show more than {MAX_SHOWN} bytes of {bound.wire}: ask for a smaller page"
             raise Invalid.of([Issue(("query", "expand"), said, "too_many")])
         # Who sees several tenants at once may see several documents of one key: none of them is meant.
-        return {key: item for key, item in zip(found, items, strict=True) if times[key] == 1}
+        # What cannot be shown stays a reference.
+        return {key: item for key, item in zip(found, items, strict=True) if times[key] == 1 and key in shown}
+
+
+def _size(item: Any) -> int | None:
+    """The bytes that an item takes; None for one that cannot be shown."""
+    try:
+        return len(dumps(item))
+    except Unreadable:
+        return None
 
 
 def _placed(shown: Any, value: Any, targets: dict[Any, Any], bound: Bound) -> Any:

@@ -11,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.declarations import Operation
-from regesta.errors import Invalid, Issue
+from regesta.errors import Invalid, Issue, Unreadable
 from regesta.http.accept import Form
 from regesta.http.csv_rows import header_of, row_of
 from regesta.http.exchange import Exchange
 from regesta.http.selection import Selection, select
 from regesta.http.streams import Streamed
+from regesta.http.unreadable import key_in, unreadable_at, unreadable_item
 from regesta.operations import bounded
-from regesta.schemas import json_schemas, unbroken
+from regesta.schemas import json_line, json_schemas, unbroken
 from regesta.schemas.projection import OPTIONS, as_json
 from regesta.store import Batches, Documents
 
@@ -34,6 +35,9 @@ EXPORT_CONTENT: dict[str, Any] = {
     }
     for form, said in ((Form.NDJSON, "one JSON object in each line"), (Form.CSV, "CSV (RFC 4180) with a header row"))
 }
+
+# What stands in a row of CSV in place of what cannot be shown.
+UNREADABLE = "#UNREADABLE"
 
 PAGING = frozenset({"expand", "include", "page_size", "page_token"})
 
@@ -70,17 +74,21 @@ class Exports(Generic[T]):
                 raise
         headers = {"Vary": "Accept"}
         if form is Form.NDJSON:
-            pieces = self._pieces(batches, _lines, selection)
+            path = request.scope["path"]
+            pieces = self._pieces(batches, _lines, partial(self._said_instead, path), selection)
             return Streamed(pieces, batches.close, form, headers)
         headers["Content-Disposition"] = f'attachment; filename="{self._operations.resource.name}.csv"'
         columns = self._columns if selection is None else tuple(selection)
-        pieces = self._pieces(batches, partial(_rows, columns), selection, header_of(columns))
+        key_column = self._operations.codec.wire_names.get(self._operations.resource.key, "")
+        instead = partial(_row_instead, columns, key_column)
+        pieces = self._pieces(batches, partial(_rows, columns), instead, selection, header_of(columns))
         return Streamed(pieces, batches.close, f"{form}; charset=utf-8; header=present", headers)
 
     async def _pieces(
         self,
         batches: Batches,
         encode: Callable[[list[Any]], bytes],
+        instead: Callable[[str], bytes],
         selection: Selection | None,
         first: bytes = b"",
     ) -> AsyncGenerator[bytes]:
@@ -97,7 +105,18 @@ class Exports(Generic[T]):
                     wires = await self._operations.into_wires(piece)
                     if selection is not None:
                         wires = [select(wire, selection) for wire in wires]
-                    yield encode(wires)
+                    try:
+                        yield encode(wires)
+                    except (Unreadable, TypeError, UnicodeEncodeError):
+                        broken = unreadable_at(wires)
+                        yield b"".join(
+                            instead(key_in(self._operations, wire)) if index in broken else encode([wire])
+                            for index, wire in enumerate(wires)
+                        )
+
+    def _said_instead(self, path: str, key: str) -> bytes:
+        """The line of a document that cannot be shown."""
+        return json_line({"unreadable": unreadable_item(self._operations, key, path)})
 
     def _cut(self, documents: Documents) -> list[Documents]:
         size = PIECE if self._operations.codec.direct else SLOW_PIECE
@@ -116,6 +135,11 @@ def _lines(wires: list[Any]) -> bytes:
 
 def _rows(columns: Sequence[str], wires: list[Any]) -> bytes:
     return "".join([row_of(wire, columns) for wire in wires]).encode()
+
+
+def _row_instead(columns: Sequence[str], key_column: str, key: str) -> bytes:
+    """The row of a document that cannot be shown."""
+    return row_of({column: key if column == key_column else UNREADABLE for column in columns}, columns).encode()
 
 
 def _refuse_paging(query_string: bytes) -> None:

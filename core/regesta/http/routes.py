@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
+from bson.errors import InvalidBSON
 from fastapi import routing
 from fastapi.exceptions import RequestValidationError
 from pymongo.errors import PyMongoError
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from regesta.errors import MethodNotAllowed, ProblemError
+from regesta.errors import MethodNotAllowed, ProblemError, Unreadable
 from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
 from regesta.store import unavailable
@@ -34,6 +35,9 @@ def answering(inner: Handler) -> Callable[[Request], Coroutine[Any, Any, Respons
             return await inner(request)
         except ProblemError as error:
             return problem_response(error, request.scope["path"])
+        except InvalidBSON:
+            unread = Unreadable("a stored document that this needs is no BSON that can be read")
+            return problem_response(unread, request.scope["path"])
         except RequestValidationError as error:
             return problem_response(from_validation(error), request.scope["path"])
         except HTTPException as error:

@@ -12,12 +12,13 @@ from starlette.types import Message, Receive, Scope, Send
 from regesta import errors
 from regesta.change import Caller
 from regesta.declarations import Operation
-from regesta.errors import Gone, ProblemError
+from regesta.errors import Gone, ProblemError, Unreadable
 from regesta.http.accept import Form
 from regesta.http.exchange import Exchange
 from regesta.http.headers import check_path
 from regesta.http.problems import problem_of, problem_response
 from regesta.http.selection import select
+from regesta.http.unreadable import named
 from regesta.operations import Count, Operations, Page, bounded, etag_of
 from regesta.query import Query, WatchQuery, and_filters
 from regesta.schemas import dumps
@@ -97,14 +98,14 @@ class Watching:
             shape=(id(operations), query.fields),
             sees=matcher(wanted, operations.collection.codec_options),
             key=operations.addresses.key_text,
-            shown=self._shown(query),
+            shown=self._shown(query, request.scope["path"]),
             tokens=tokens,
         )
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=Form.EVENTS)
         return EventStream(operations, audience, position)
 
-    def _shown(self, query: WatchQuery) -> Any:
+    def _shown(self, query: WatchQuery, path: str) -> Any:
         operations = self._operations
         selection = None if query.fields is None else self._exchange.selection(query.fields)
 
@@ -113,7 +114,11 @@ class Watching:
             item = stored.codec.wire(raw)
             if selection is not None:
                 item = select(item, selection)
-            return dumps({"key": stored.key, "etag": f'"{etag_of(raw)}"', "item": item})
+            told = {"key": stored.key, "etag": f'"{etag_of(raw)}"'}
+            try:
+                return dumps({**told, "item": item})
+            except Unreadable:
+                return dumps({**told, "problem": problem_of(named(operations, stored.key), path)})
 
         return shown
 
@@ -189,7 +194,8 @@ _EVENTS = {
         "type": "string",
         "description": (
             "Server-sent events `created`, `updated` and `deleted`: `data` has `key`, `etag` and `item`, or the "
-            "`key` alone where it is deleted; `gone` and `overrun` with a problem are the last ones."
+            "`key` alone where it is deleted, or a `problem` "
+            "for an item that cannot be shown; `gone` and `overrun` with a problem are the last ones."
         ),
     }
 }

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from beanie import Document
 from pydantic import BaseModel
 
-from regesta.errors import Invalid, Issue, TooLarge
+from regesta.errors import Invalid, Issue, TooLarge, Unreadable
 from regesta.operations.addresses import Addresses
 from regesta.operations.edits import BodyEdit
 from regesta.operations.pages import Stored
@@ -24,6 +24,7 @@ from regesta.schemas import (
     value_count,
     widened,
 )
+from regesta.store import legible
 
 T = TypeVar("T", bound=Document)
 
@@ -102,7 +103,7 @@ class Bodies(Generic[T]):
             codec = stored.codec
             seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
             reset = ({codec.inputs[name] for name in seen} - given.keys()) | set(document.__pydantic_extra__ or {})
-            made = BodyEdit(stored, document, codec.sendable(stored.raw), self._replace).made
+            made = BodyEdit(stored, document, _sendable(stored), self._replace).made
             refused = [] if self._replace else codec.refused(tree)
             if refused:
                 accepted = self._accepted(tree)
@@ -166,6 +167,14 @@ def _check_growth(before: Mapping[str, Any], after: Mapping[str, Any], most: int
     text = dumps(after)
     if has_more_values(text, most) and value_count(text) > value_count(dumps(before)):
         raise TooLarge(f"the document would have more than {most:,} values", code="TOO_MANY_VALUES")
+
+
+def _sendable(stored: Stored[Any]) -> dict[str, Any]:
+    """What a client could send of a document; what cannot be shown of it as a text, which the body replaces."""
+    try:
+        return stored.codec.sendable(stored.raw)
+    except Unreadable:
+        return stored.codec.sendable(legible(stored.raw))
 
 
 def _path_of_operation(operations: list[Any], path: Path) -> Path:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import bson
 from bson.binary import Binary
 
 from regesta.errors import PreconditionFailed, PreconditionRequired
-from regesta.store import STANDARD
+from regesta.store import exactly
 
 ANY = "*"
 
@@ -20,7 +19,7 @@ def etag_of(raw: Mapping[str, Any], encoded: bytes = b"") -> str:
     revision = raw.get("revision_id")
     if revision is not None:
         return revision_text(revision)
-    return hashlib.blake2b(encoded or bson.encode(raw, codec_options=STANDARD), digest_size=16).hexdigest()
+    return hashlib.blake2b(encoded or exactly(raw), digest_size=16).hexdigest()
 
 
 def revision_text(revision: UUID | Binary) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from regesta.change import AuditEvent, Change
+from regesta.errors import Unreadable
 from regesta.operations.etags import etag_of
 from regesta.operations.keys import key_text
 from regesta.operations.patches import changes_between
 from regesta.schemas import Codec, View
+from regesta.store import legible
 
 REDACTED = "**redacted**"
 
@@ -25,7 +27,7 @@ def event_of(
     `tag` is the entity tag of `after`, where it is known already. A secret's value never gets in; that it was set
     or changed does.
     """
-    trees = [None if raw is None else codec.tree(raw, View.WHOLE) for raw in (before, after)]
+    trees = [None if raw is None else _tree(codec, raw) for raw in (before, after)]
     if secrets := codec.secret_names:
         changed = {name for name in secrets if (trees[0] or {}).get(name) != (trees[1] or {}).get(name)}
         trees = [_redacted(tree, secrets, changed, first=index == 0) for index, tree in enumerate(trees)]
@@ -44,6 +46,14 @@ def event_of(
         revision_after=None if after is None else tag or etag_of(after),
         changes=tuple(changes_between(*trees)),
     )
+
+
+def _tree(codec: Codec[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a document; what JSON cannot show of one that another program wrote, as a text for people."""
+    try:
+        return codec.tree(raw, View.WHOLE)
+    except Unreadable:
+        return codec.tree(legible(raw), View.WHOLE)
 
 
 def _scope(change: Change[Any], codec: Codec[Any], raw: Mapping[str, Any]) -> dict[str, Any]:

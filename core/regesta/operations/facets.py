@@ -13,7 +13,7 @@ from regesta.errors import Invalid, Issue, Unsupported
 from regesta.operations.deadlines import bounded
 from regesta.operations.reads import Reads
 from regesta.query import FacetQuery, QueryField
-from regesta.store import Atomicity, aggregated_rows, atomicity_of
+from regesta.store import Atomicity, aggregated_rows, atomicity_of, legible
 
 # MongoDB's: a $group needs more than 100 MB of memory.
 TOO_MUCH_MEMORY = frozenset({292, 16945})
@@ -83,6 +83,7 @@ def _most_frequent(limit: int) -> list[dict[str, Any]]:
 
 def _shown(field: QueryField, value: Any) -> Any:
     """The value as items show it; what JSON does with the types of BSON is the same for both."""
+    value = legible(value)
     form = field.kind.schema.get("format") if field.kind else None
     if form == "date" and isinstance(value, datetime):
         return value.date()

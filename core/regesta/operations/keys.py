@@ -16,7 +16,7 @@ from regesta.int64 import is_int64
 from regesta.names import same_name, spellings
 from regesta.schemas.codec import UNENCODABLE
 from regesta.schemas.compiled import Compiled
-from regesta.store import STANDARD
+from regesta.store import STANDARD, legible
 
 # Of these, which are stored as those, every value has a text of its own.
 DISTINCT: Mapping[Any, type] = {str: str, int: int, UUID: bson.Binary, PydanticObjectId: bson.ObjectId}
@@ -148,7 +148,7 @@ def key_text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, bytes):
         return str(value.as_uuid(value.subtype) if isinstance(value, bson.Binary) else value.hex())
-    return str(value)
+    return str(legible(value))
 
 
 def _bytes(value: Any) -> bytes:

@@ -36,7 +36,7 @@ from regesta.operations.refusals import (
 from regesta.operations.unit import Unit
 from regesta.pacing import Pace
 from regesta.resource import Resource
-from regesta.store import STANDARD, Atomicity, atomicity_of, unavailable
+from regesta.store import STANDARD, Atomicity, atomicity_of, is_whole, sendable, unavailable
 
 T = TypeVar("T", bound=Document)
 
@@ -219,9 +219,10 @@ class ChangeSteps(Reads[T]):
 
     async def _guard(self, raw: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
         """Exactly the document that was read: by its revision, else by all of it where no transaction sees to that."""
-        found = {"_id": raw["_id"]}
+        identity = raw["_id"]
+        found = {"_id": identity if is_whole(identity) else sendable({"$eq": identity})}
         if raw.get("revision_id") is not None:
             return found | {"revision_id": raw["revision_id"]}
         if unit.session is None and await atomicity_of(self.collection) is not Atomicity.LOCK:
-            return found | {"$expr": {"$eq": ["$$ROOT", {"$literal": raw}]}}
+            return found | {"$expr": {"$eq": ["$$ROOT", {"$literal": sendable(raw)}]}}
         return found

@@ -9,7 +9,7 @@ from beanie.odm.actions import EventTypes
 from bson import Binary
 
 from regesta.change import Action, Caller, Change
-from regesta.errors import Conflict, Duplicate, Invalid, Issue
+from regesta.errors import Conflict, Duplicate, Invalid, Issue, Unreadable
 from regesta.hooks import Hooks
 from regesta.operations.creates import REFUSED, Build, Creates, Written
 from regesta.operations.difference import update_between
@@ -22,6 +22,7 @@ from regesta.operations.rehearsals import refuse_taken, updated
 from regesta.operations.unit import LostRace, Unit
 from regesta.pacing import Pace
 from regesta.resource import Resource
+from regesta.store import is_whole
 
 T = TypeVar("T", bound=Document)
 
@@ -98,7 +99,9 @@ class Updates(Creates[T]):
         await pace.rest()
         known = Origin(stored.codec.stored_before(raw, before), raw)
         await pace.rest()
-        update = update_between(raw, kept(stored.codec.stored_after(raw, before, after), known))
+        whole = kept(stored.codec.stored_after(raw, before, after), known)
+        self._check_shown(stored, whole)
+        update = update_between(raw, whole)
         await pace.rest()
         self._keep_immutable(stored, update, {*unlocked, *stored.codec.never_set(raw)})
         if not update:
@@ -119,6 +122,15 @@ class Updates(Creates[T]):
         above = self.resource.parent
         if above and above.field in before.__dict__:
             after.__dict__[above.field] = before.__dict__[above.field]
+
+    def _check_shown(self, stored: Stored[T], after: Mapping[str, Any]) -> None:
+        """Raises Unreadable for a document that would keep a value that cannot be shown."""
+        shape = stored.codec.shape
+        if not is_whole({key: value for key, value in after.items() if shape.extra or key in shape.fields}):
+            raise Unreadable(
+                f"{self.resource.singular} {stored.key[:200]!r} would keep a value that cannot be shown, "
+                "which another program has stored: replace or delete it"
+            )
 
     async def copy_down(self, before: Mapping[str, Any], after: Mapping[str, Any], unit: Unit) -> None:
         """Keep right what the children of a changed parent copy of it. A child that is new then meets this write."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from bson import DBRef
 
+from regesta.store import sendable
+
 from .order import BRACKETS, NULL, RARE, SINGLE, bracket, place
 from .paging import Sort
 
@@ -82,8 +84,8 @@ class _Step:
         self.same: Filter = {path: until}
         if own not in SINGLE:
             comparison = "$lt" if direction == 1 else "$gt"
-            before.append({comparison: value})
-            until, self.same = {f"{comparison}e": value}, {path: {"$eq": value}}
+            before.append(sendable({comparison: value}))
+            until, self.same = sendable({f"{comparison}e": value}), {path: sendable({"$eq": value})}
         elif own == NULL and "." in path:
             # `$eq` overlooks an array on the way with nothing there: what has nothing else has null.
             self.same = {"$and": [_without(path, found) for found in (*before, *after)]}

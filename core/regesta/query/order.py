@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 from uuid import UUID
 
-from bson import DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import DatetimeMS, DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import Binary
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -42,7 +42,7 @@ TYPES: tuple[tuple[tuple[type, ...], int], ...] = (
     ((ObjectId,), 9),
     ((bool,), 10),
     ((int, float, Decimal128), NUMBER),
-    ((datetime,), 11),
+    ((datetime, DatetimeMS), 11),
     ((Mapping, DBRef), OBJECT),
     ((list,), ARRAY),
     ((bytes, UUID), BINARY),

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import bson
 from beanie.odm.utils.encoder import Encoder
+from bson.codec_options import DEFAULT_CODEC_OPTIONS
 from bson.errors import BSONError
 from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from regesta.errors import Malformed
-from regesta.store import STANDARD
+from regesta.store import STANDARD, exactly, tolerant
 
 Sort = Sequence[tuple[str, int]]
 
@@ -59,7 +60,7 @@ class PageTokens:
 
     def issue(self, query: Paged, scope: Mapping[str, Any], values: Sequence[Any]) -> str:
         """The token of the page after the row with these sort values (`position`)."""
-        raw = bson.encode({"v": list(values)}, codec_options=STANDARD)
+        raw = exactly({"v": list(values)})
         deflated = zlib.compress(raw) if len(raw) > DEFLATE_ABOVE else raw
         payload = DEFLATED + deflated if len(deflated) < len(raw) else PLAIN + raw
         return self._signer(query, scope).sign(base64_encode(payload)).decode("ascii")
@@ -76,7 +77,7 @@ class PageTokens:
             # A machine whose clock runs ahead issues tokens from the future.
             if not -CLOCK_SKEW <= age <= LIFETIME:
                 raise ValueError("expired")
-            values = bson.decode(_unpacked(base64_decode(payload)))["v"]
+            values = bson.decode(_unpacked(base64_decode(payload)), tolerant(DEFAULT_CODEC_OPTIONS))["v"]
             if len(values) != len(query.sort):
                 raise ValueError("of another sort")
         except (BadData, BSONError, ValueError, LookupError, TypeError, OverflowError, zlib.error):

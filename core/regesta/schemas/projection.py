@@ -15,6 +15,7 @@ from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
 from bson.datetime_ms import DatetimeMS
 from pydantic import BaseModel
 
+from regesta.errors import Unreadable
 from regesta.schemas.shape import FieldShape, Shape
 
 Projector = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -24,8 +25,14 @@ OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of a projected document or of several: naive datetimes are UTC, as MongoDB stores them."""
-    return orjson.dumps(value, default=as_json, option=OPTIONS)
+    """JSON of a projected document or of several: naive datetimes are UTC, as MongoDB stores them.
+
+    Raises Unreadable for what JSON cannot show: a date or a text that Python has no value for.
+    """
+    try:
+        return orjson.dumps(value, default=as_json, option=OPTIONS)
+    except orjson.JSONEncodeError as error:
+        raise Unreadable("a stored value cannot be shown") from error
 
 
 def as_json(value: Any) -> Any:
@@ -44,6 +51,8 @@ def as_json(value: Any) -> Any:
         return value.pattern
     if isinstance(value, _AS_LIST):
         return list(value)
+    if isinstance(value, DatetimeMS):
+        raise TypeError("a date outside of the years 1 to 9999")
     if isinstance(value, BaseModel):  # an id may be a RootModel
         return value.model_dump(mode="json")
     return str(value)

@@ -1,7 +1,7 @@
 """Everything that talks to MongoDB: the stores, and what differs between the drivers."""
 
 from ._batches import Batches
-from ._bson import STANDARD
+from ._bson import STANDARD, exactly, is_whole, legible, sendable, tolerant
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
 from ._clock import now
 from ._driver import (
@@ -43,8 +43,11 @@ __all__ = [
     "delete_each",
     "durable",
     "election_of",
+    "exactly",
     "in_transaction",
+    "is_whole",
     "keep_images",
+    "legible",
     "lock_of",
     "memory_client",
     "now",
@@ -53,6 +56,8 @@ __all__ = [
     "ping",
     "read_rows",
     "row_groups",
+    "sendable",
+    "tolerant",
     "unavailable",
     "update_each",
 ]

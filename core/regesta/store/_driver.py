@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from regesta.errors import ConfigurationError, Unavailable
 
+from ._bson import tolerant
 from ._clock import ask_hello
 
 R = TypeVar("R")
@@ -45,8 +46,9 @@ _locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary
 
 
 def collection_of(document: type[Document]) -> Any:
-    """The driver's collection of an initialised document class. Times come from it in UTC, or without a zone.
+    """The driver's collection of an initialised document class, by which every document can be read.
 
+    Times come from it in UTC, or without a zone. What Python has no value for comes as `_bson` says.
     Raises ConfigurationError if Beanie does not know the class.
     """
     getter = getattr(document, "get_pymongo_collection", None) or document.get_motor_collection
@@ -56,11 +58,22 @@ def collection_of(document: type[Document]) -> Any:
         raise ConfigurationError(
             f"Beanie does not know {document.__name__}: add it to the `document_models` of `init_beanie`"
         ) from None
+    known = _collections.get(document)
+    if known is not None and known[0] is collection:
+        return known[1]
     options = collection.codec_options
-    if options.tzinfo is None:
-        return collection
-    # A client of the application may have a zone of its own, in which an instant would be written otherwise.
-    return collection.with_options(codec_options=options.with_options(tzinfo=None))
+    if options.tzinfo is not None:
+        # A client of the application may have a zone of its own, in which an instant would be written otherwise.
+        options = options.with_options(tzinfo=None)
+    if not _is_mongomock(collection.database.client):
+        options = tolerant(options)
+    found = collection if options is collection.codec_options else collection.with_options(codec_options=options)
+    _collections[document] = (collection, found)
+    return found
+
+
+# By their documents: as Beanie holds them, and as they are read here.
+_collections: weakref.WeakKeyDictionary[type[Document], tuple[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def durable(collection: Any) -> Any:
