@@ -11,7 +11,8 @@ from regesta import Action, Change, Conflict, Immutable, ReadOnly
 from regesta_models.constraints import LABEL, Label, ModelName, matches
 from regesta_models.documents import Entry, Model, Version, utc_now
 
-ENDPOINT = r"^(?:https?|wss?|grpcs?)://[^/?#@\s\\]+(?:[/?#][^\s\\]*)?$"
+# Control characters are named: `\s` has some of them in Python, and none in JSON Schema.
+ENDPOINT = r"^(?:https?|wss?|grpcs?)://[^/?#@\s\\\u0000-\u001f]+(?:[/?#][^\s\\\u0000-\u001f]*)?$"
 
 Endpoint = Annotated[
     str,

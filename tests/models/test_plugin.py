@@ -40,11 +40,14 @@ def test_it_is_found_by_its_entry_point() -> None:
     ]
 
 
+PUBLIC = ("errors", "http", "names", "operations", "pacing", "query", "schemas", "service", "store")
+
+
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
 def test_it_uses_what_every_plugin_has(path: Path) -> None:
     """Only packages that name what is public, and nothing below them."""
     public = {"regesta", "regesta.workspaces"}
-    public |= {f"regesta.{name}" for name in ("errors", "http", "operations", "query", "schemas", "service", "store")}
+    public |= {f"regesta.{name}" for name in PUBLIC}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "regesta":
             assert node.module in public

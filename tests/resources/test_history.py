@@ -173,31 +173,9 @@ async def test_a_busy_key_of_another_tenant_takes_nothing_away(
         assert (await client.get("/recipes/soup", params={"revision": tag(first)})).json() == first.json()
 
 
-class Movers:
-    """A document whose title says so goes to another tenant."""
-
-    @hookimpl
-    def prepare_change(self, change: Change[Recipe]) -> None:
-        if change.after and change.after.title == "goes":
-            change.after.tenant = "two"
-
-
-async def test_a_document_that_came_from_another_tenant_keeps_its_past(any_database: Any) -> None:
-    two = {"x-tenant": "two"}
-    hooks = Hooks(AuditTrail(), Movers())
-    async with served(any_database, recipes, also=[AuditRecord], hooks=hooks) as client:
-        await client.post("/recipes", json={"name": "soup"})
-        await client.merge("/recipes/soup", {"steps": ["x"]})
-        gone = await client.merge("/recipes/soup", {"title": "goes"})
-        await client.merge("/recipes/soup", {"title": "there"}, **two)
-        past = await client.get("/recipes/soup", params={"revision": tag(gone)}, headers=two)
-        assert past.json() == gone.json()
-        assert (await client.get("/recipes/soup", params={"revision": tag(gone)})).status_code == 404
-
-
-async def test_what_nobody_scoped_wrote_is_in_its_tenants_history(any_database: Any) -> None:
+async def test_an_event_tells_the_scope_of_its_document(any_database: Any) -> None:
     app_hooks = trail()
-    everything = Resource(Recipe, name="all-recipes", singular="any_recipe", key="id", scope_fields=["tenant"])
+    everything = Resource(Recipe, name="all-recipes", singular="any_recipe", key="id", scope=lambda: {"tenant": ""})
     async with served(any_database, everything, also=[AuditRecord], hooks=app_hooks) as client:
         made = (await client.post("/all-recipes", json={"name": "soup"})).json()
         stored = await collection_of(AuditRecord).find_one({"key": made["id"]})

@@ -4,7 +4,9 @@ A parser holds the interpreter until it is done, also in a thread of its own. So
 bounded before anything parses it.
 """
 
-from regesta.errors import TooLarge
+import re
+
+from regesta.errors import Malformed, TooLarge
 
 # Values in one document: scalars, arrays and objects. An array of numbers counts each of them.
 MAX_VALUES = 50_000
@@ -12,14 +14,21 @@ MAX_VALUES = 50_000
 LEAST_BYTES = 2
 # Bytes at the beginning that are counted first.
 PREFIXES = (1024 * 1024, 4 * 1024 * 1024)
+# A parser gives up at this depth, or before.
+DEEPEST = 1000
+# Bytes at the beginning in which a deep nesting is looked for.
+NEAR = 16 * 1024
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def check_value_count(body: bytes | bytearray, most: int = MAX_VALUES) -> None:
-    """Raises TooLarge (TOO_MANY_VALUES) if a JSON text has more than `most` values.
+    """Raises TooLarge (TOO_MANY_VALUES) if a JSON text has more than `most` values, Malformed if they are too deep.
 
     A text that is not JSON passes, or is refused for what looks like too many values.
     """
     if has_more_values(body, most):
+        if _is_nested_deeply(body):
+            raise Malformed("the body is nested too deeply", code="INVALID_JSON")
         raise TooLarge(f"the body has more than {most:,} values: split it", code="TOO_MANY_VALUES")
 
 
@@ -36,6 +45,16 @@ def has_more_values(text: bytes | bytearray, most: int) -> bool:
                 return True
         if size >= len(text):
             break
+    return False
+
+
+def _is_nested_deeply(text: bytes) -> bool:
+    """Whether a text opens more than DEEPEST arrays and objects within each other, near its beginning."""
+    depth = 0
+    for bracket in _BRACKETS.findall(b"".join(_unescaped(text[:NEAR]).split(b'"')[::2])):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEPEST:
+            return True
     return False
 
 
