@@ -11,7 +11,7 @@ from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, ca
 from regesta.errors import Malformed, Unavailable
 from regesta.http import problem_answers
 from regesta.operations import bounded
-from regesta.pacing import Pace, without_full_collections
+from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
 from regesta.store import read_rows
 from regesta_models.artifact_routes import ModelKey
@@ -126,9 +126,8 @@ def compare_router(registry: Registry) -> APIRouter:
         said: dict[str, Direction | None] = dict.fromkeys(higher, Direction.HIGHER)
         # What is named by both tells nothing.
         said |= {name: None if name in said else Direction.LOWER for name in lower}
-        with without_full_collections():
-            found = await comparisons.compare(caller, model, asked["versions"], said)
-            return Response(await json_of(found), media_type="application/json")
+        found = await comparisons.compare(caller, model, asked["versions"], said)
+        return Response(await json_of(found), media_type="application/json")
 
     router.add_api_route(PATH, compare_versions, methods=["HEAD"], include_in_schema=False)
     return router

@@ -32,7 +32,7 @@ from regesta.operations import (
 from regesta.operations.actions import REPLACED
 from regesta.operations.batches import Bracket, Outcome, located, merged
 from regesta.operations.repeats import Answer, Repeats
-from regesta.pacing import Pace, without_full_collections
+from regesta.pacing import Pace
 from regesta.schemas import Path, Widen, check_storable, check_value_count, dumps, parse_json
 
 
@@ -49,10 +49,6 @@ class Batch:
 
         All of them are done or none; with `"atomic": false` each stands or falls by itself.
         """
-        with without_full_collections():
-            return await self._endpoint(request, scope, actor)
-
-    async def _endpoint(self, request: Request, scope: Any, actor: Any) -> Response:
         check_path(request)
         dry = only_validates(request)
         media_type_of(request, JSON)
