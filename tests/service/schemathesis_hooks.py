@@ -120,6 +120,13 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
     # Only a page before gives a token that is signed.
     if (phase == "coverage" and about != "page_token") or case.meta.generation.mode.is_positive:
         case.query.pop("page_token", None)
+    # An import takes every body, and says line by line what is wrong.
+    if (
+        case.media_type == NDJSON
+        and not valid.get("body", True)
+        and all(valid[name] for name in valid.keys() - {"body"})
+    ):
+        case.meta.generation.mode = schemathesis.GenerationMode.POSITIVE
     # It is a parameter of imports alone.
     if case.media_type != NDJSON and (about != "on_conflict" or case.meta.generation.mode.is_positive):
         case.query.pop("on_conflict", None)
