@@ -89,6 +89,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if phase != "stateful" and valid.get("path") and case.path_parameters:
         existing = _existing(case.operation.base_url, list(case.path_parameters), case.method)
         case.path_parameters.update({name: key for name, key in existing.items() if name != about})
+    # An import takes every body, and says line by line what is wrong.
+    if case.media_type == NDJSON and all(is_valid for name, is_valid in valid.items() if name != "body"):
+        case.meta.generation.mode = schemathesis.GenerationMode.POSITIVE
     _leave_out(case, phase, about, valid)
     if valid.get("body"):
         _make_acceptable(case, phase)
@@ -120,13 +123,6 @@ def _leave_out(case: Any, phase: str, about: str | None, valid: dict[str, bool])
     # Only a page before gives a token that is signed.
     if (phase == "coverage" and about != "page_token") or case.meta.generation.mode.is_positive:
         case.query.pop("page_token", None)
-    # An import takes every body, and says line by line what is wrong.
-    if (
-        case.media_type == NDJSON
-        and not valid.get("body", True)
-        and all(valid[name] for name in valid.keys() - {"body"})
-    ):
-        case.meta.generation.mode = schemathesis.GenerationMode.POSITIVE
     # It is a parameter of imports alone.
     if case.media_type != NDJSON and (about != "on_conflict" or case.meta.generation.mode.is_positive):
         case.query.pop("on_conflict", None)

@@ -90,7 +90,8 @@ def test_what_is_imported_is_exported_or_broken_off(filled: httpx.Client, mongo:
 def test_a_body_that_is_cut_leaves_what_was_acknowledged(api: httpx.Client) -> None:
     url = api.base_url
     with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
-        head = f"POST {url.path}models HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: {NDJSON}\r\nContent-Length: 100000\r\n\r\n"
+        head = f"POST {url.path}models HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: {NDJSON}\r\n"
+        head += "Content-Length: 100000\r\n\r\n"
         connection.sendall(head.encode() + b'{"name": "one"}\n{"name": "two"}\n{"name": "half"}')
         received = b""
         while received.count(b'"status":201') < 2:
