@@ -12,7 +12,7 @@ from beanie import Document
 from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from typing_extensions import TypedDict
@@ -269,6 +269,7 @@ async def both(database: Any) -> AsyncIterator[Client]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@example(given_=(Kept, {"more": {"a": 1, "b": b"\xff\xfe\x00"}}), form="merge", choice=1)
 @given(given_=DOCUMENTS, form=st.sampled_from(FORMS), choice=st.integers(0, 30))
 async def test_a_write_changes_what_it_names(
     both: Any, given_: tuple[type[Document], dict[str, Any]], form: str, choice: int

@@ -42,6 +42,8 @@ T = TypeVar("T", bound=Document)
 
 # What Beanie and BSON raise over a value that cannot be encoded; the first for a decimal of too many digits.
 UNENCODABLE = (ArithmeticError, AttributeError, TypeError, ValueError)
+# What Pydantic raises over a value that JSON cannot say; the last for bytes that are not UTF-8 in an extra field.
+UNSHOWABLE = (PydanticSerializationError, TypeError, UnicodeError)
 STORED_ONLY = frozenset({"_id", CLASS_ID, "revision_id"})
 
 
@@ -378,7 +380,7 @@ class Codec(Generic[T]):
         computed = view is View.WHOLE
         try:
             return dump(exclude=set(left_out), exclude_computed_fields=computed), frozenset()
-        except (PydanticSerializationError, TypeError):
+        except UNSHOWABLE:
             names = {*document.__dict__, *(document.__pydantic_extra__ or {})} - left_out
             broken = {name for name in names if _raises(dump, include={name}, exclude_computed_fields=True)}
             return dump(exclude={*left_out, *broken}, exclude_computed_fields=computed), broken
@@ -424,7 +426,7 @@ def _is_still(before: Document, after: Document, name: str) -> bool:
 def _raises(function: Callable[..., Any], **arguments: Any) -> bool:
     try:
         function(**arguments)
-    except (PydanticSerializationError, TypeError):
+    except UNSHOWABLE:
         return True
     return False
 

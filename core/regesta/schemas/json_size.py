@@ -48,7 +48,7 @@ def has_more_values(text: bytes | bytearray, most: int) -> bool:
     return False
 
 
-def _is_nested_deeply(text: bytes) -> bool:
+def _is_nested_deeply(text: bytes | bytearray) -> bool:
     """Whether a text opens more than DEEPEST arrays and objects within each other, near its beginning."""
     depth = 0
     for bracket in _BRACKETS.findall(b"".join(_unescaped(text[:NEAR]).split(b'"')[::2])):
