@@ -2,15 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from bson import Binary, Timestamp
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from regesta.change import Action, Actor, AuditEvent, HistoryRequest
 from regesta.workspaces import DEFAULT, Workspaced
+
+# MongoDB puts the cluster's time in place of an empty timestamp when a document is inserted. It only ever grows, over
+# failovers too, and of two writes of one document the second one comes after the first one's commit.
+TO_BE_SET = Timestamp(0, 0)
+# Newest first.
+ORDER = [("position", DESCENDING), ("time", DESCENDING), ("_id", DESCENDING)]
+
+
+def _newest_first(*fields: str) -> IndexModel:
+    """An index that finds events by these fields, in order."""
+    return IndexModel([*((name, ASCENDING) for name in fields), *ORDER])
 
 
 class AuditActor(BaseModel):
@@ -27,6 +38,8 @@ class AuditRecord(Workspaced):
     On the wire it is a CloudEvents 1.0 envelope with the change in `data`.
     """
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     id: UUID  # type: ignore[assignment]
     time: datetime
     action: Action
@@ -39,9 +52,9 @@ class AuditRecord(Workspaced):
     changes: list[dict[str, Any]] = Field(default_factory=list, description="A JSON Patch (RFC 6902).")
     parent: str | None = None
     scope: dict[str, Any] = Field(default_factory=dict, description="Beside the workspace.")
-    # The cluster's time, which orders the events of one key as they were written, whatever the clocks of the workers
-    # say. Events of older versions, and of a store without one, have none: they are older, and ordered by their times.
-    position: Any = None
+    # The cluster's time, which orders events as they were written, whatever the clocks of the workers say.
+    # Events of older versions, and of a store without one, have none: they are older, and ordered by their times.
+    position: Annotated[Timestamp | None, WithJsonSchema({})] = None
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -70,30 +83,13 @@ class AuditRecord(Workspaced):
 
         name = "audit_events"
         indexes: ClassVar = [
-            IndexModel([("workspace", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
-            IndexModel(
-                [
-                    ("workspace", ASCENDING),
-                    ("resource", ASCENDING),
-                    ("key", ASCENDING),
-                    ("time", DESCENDING),
-                    ("_id", DESCENDING),
-                ]
-            ),
+            _newest_first("workspace"),
+            _newest_first("workspace", "resource", "key"),
+            _newest_first("workspace", "actor.subject"),
             # Of histories: a scope need not name a workspace.
-            IndexModel(
-                [
-                    ("resource", ASCENDING),
-                    ("key", ASCENDING),
-                    ("parent", ASCENDING),
-                    ("position", DESCENDING),
-                    ("time", DESCENDING),
-                    ("_id", DESCENDING),
-                ]
-            ),
-            IndexModel(
-                [("workspace", ASCENDING), ("actor.subject", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]
-            ),
+            _newest_first("resource", "key", "parent"),
+            # Of what is asked for by its time.
+            IndexModel([("workspace", ASCENDING), ("time", DESCENDING), ("_id", DESCENDING)]),
         ]
 
 
@@ -130,13 +126,6 @@ class AuditEventRead(BaseModel):
     def from_record(cls, value: Any) -> Any:
         """Take the envelope of a stored record."""
         return value.envelope if isinstance(value, AuditRecord) else value
-
-
-# MongoDB puts the cluster's time in place of an empty timestamp when a document is inserted. It only ever grows, over
-# failovers too, and of two writes of one document the second one comes after the first one's commit.
-TO_BE_SET = Timestamp(0, 0)
-# Newest first.
-ORDER = [("position", -1), ("time", -1), ("_id", -1)]
 
 
 def stored_event(event: AuditEvent, *, positioned: bool = True) -> dict[str, Any]:

@@ -21,8 +21,8 @@ audit_events: Resource[AuditRecord] = Resource(
     operations=READS - {Operation.HISTORY},
     scope=workspace_scope,
     filters=["id", "resource", "key", "parent", "action", "actor.subject", "request_id", "time"],
-    sorts=["time"],
-    default_sort="-time",
+    sorts=["position", "time"],
+    default_sort="-position,-time",
     schemas=Schemas(read=AuditEventRead),
 )
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_ori
 from uuid import UUID
 
 from beanie import BackLink, Document, Link
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 from pydantic import AnyUrl, BaseModel, EmailStr, RootModel
 from pydantic_core import Url
 
@@ -149,6 +149,11 @@ def kind_of(core: Any) -> Kind | None:
     if issubclass(core, STORED_AS_TEXT):
         return TEXT
     return next((kind for type_, kind in KINDS if issubclass(core, type_)), None)
+
+
+def is_timestamp(core: Any) -> bool:
+    """Whether such values can be sorted by, although no text stands for one of them: timestamps of the cluster."""
+    return core is Timestamp
 
 
 def _bare(annotation: Any) -> Any:

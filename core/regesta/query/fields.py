@@ -16,6 +16,7 @@ from regesta.resource import Resource
 from .annotations import (
     Shape,
     is_link,
+    is_timestamp,
     kind_of,
     linked_id,
     model_of,
@@ -105,7 +106,7 @@ class Catalogue:
             stored(as_names(kind) if kind is TEXT and walk.named else kind, self._encoders) if kind else None,
             many=walk.across or walk.shape.many,
             across=walk.across,
-            scalar=kind is not None and not walk.across and not walk.shape.many,
+            scalar=(kind is not None or is_timestamp(core)) and not walk.across and not walk.shape.many,
             description=walk.description,
             lists=walk.lists + walk.shape.many,
             custom=walk.custom,
