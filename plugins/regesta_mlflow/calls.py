@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from regesta import Caller
+from regesta.store import now as time_of_database
 from regesta_mlflow.sent import Sent
 
 
@@ -32,5 +33,5 @@ class Route:
 
 def now() -> datetime:
     """The time as MongoDB keeps it, to the millisecond: one for all that a call changes."""
-    time = datetime.now(UTC)
+    time = time_of_database()
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -1,11 +1,10 @@
 """What is to be told to webhooks is written with the change that it is about: both stand, or neither."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from regesta import Change
-from regesta.store import collection_of
+from regesta.store import collection_of, now
 from regesta.workspaces import DEFAULT
 from regesta_mlflow.delivery import authority_of
 from regesta_mlflow.events import events_of
@@ -48,7 +47,7 @@ def _delivery(hook: dict[str, Any], event: Event) -> dict[str, Any]:
         "event": event.name,
         "body": body_of(event, hook["workspace"]),
         "about": event.about if event.action == "deleted" else "",
-        "due_at": datetime.now(UTC),
+        "due_at": now(),
         "attempts": 0,
         "outcome": "",
     }
@@ -59,7 +58,7 @@ def body_of(event: Event, workspace: str) -> str:
     body: dict[str, Any] = {
         "entity": event.entity,
         "action": event.action,
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": now().isoformat(),
         "data": event.data,
     }
     if workspace != DEFAULT:

@@ -63,7 +63,11 @@ class Artifacts:
         return Blobs(self._versions, self.settings, self._outside)
 
     async def prepare(self) -> None:
-        """Make the place ready that is set. Raises ConfigurationError where it can take no files."""
+        """Make the place ready that is set, and what finds its files.
+
+        Raises ConfigurationError if the place can take no files, or an index is stored with other options.
+        """
+        await self.blobs.prepare()
         if self._outside is not None:
             await self._outside.prepare()
 

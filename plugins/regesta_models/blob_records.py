@@ -21,16 +21,25 @@ before bytes outside the database are deleted.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from bson import ObjectId
+from pymongo import ASCENDING, IndexModel
 
-from regesta.store import durable
+from regesta.store import durable, make_indexes, now
 
 COLLECTION: Final = "blobs"
 Record = Mapping[str, Any]
 
+INDEXES: Final = (
+    IndexModel(
+        [("workspace", ASCENDING), ("sha256", ASCENDING), ("store", ASCENDING)],
+        unique=True,
+        partialFilterExpression={"sha256": {"$gt": ""}},
+    ),
+    IndexModel([("candidate", ASCENDING), ("touched_at", ASCENDING)], partialFilterExpression={"candidate": True}),
+)
 _NOT_CONDEMNED: Final = {"swept": {"$exists": False}}
 
 
@@ -41,15 +50,8 @@ class BlobRecords:
         self.collection = durable(database[COLLECTION])
 
     async def prepare(self) -> None:
-        """Make the indexes."""
-        await self.collection.create_index(
-            [("workspace", 1), ("sha256", 1), ("store", 1)],
-            unique=True,
-            partialFilterExpression={"sha256": {"$gt": ""}},
-        )
-        await self.collection.create_index(
-            [("candidate", 1), ("touched_at", 1)], partialFilterExpression={"candidate": True}
-        )
+        """Make the indexes. Raises ConfigurationError if one is stored with other options."""
+        await make_indexes(self.collection, INDEXES)
 
     # reading
 
@@ -72,7 +74,7 @@ class BlobRecords:
 
     async def begin(self, name: ObjectId, workspace: str, store: str) -> None:
         """Insert the record of an upload, before its first byte."""
-        record = {"_id": name, "workspace": workspace, "store": store, "candidate": True, "touched_at": _now()}
+        record = {"_id": name, "workspace": workspace, "store": store, "candidate": True, "touched_at": now()}
         await self.collection.insert_one(record | {"revision": 0})
 
     async def sign_of_life(self, name: ObjectId) -> bool:
@@ -170,9 +172,5 @@ def _unchanged(record: Record) -> dict[str, Any]:
 
 
 def _touched(changes: Mapping[str, Any] | None = None, *, unset: str | None = None) -> dict[str, Any]:
-    update: dict[str, Any] = {"$set": {"touched_at": _now(), **(changes or {})}, "$inc": {"revision": 1}}
+    update: dict[str, Any] = {"$set": {"touched_at": now(), **(changes or {})}, "$inc": {"revision": 1}}
     return update if unset is None else update | {"$unset": {unset: ""}}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -61,7 +61,7 @@ class Blobs:
         vault = await self._current()
         name = ObjectId()
         async with bounded(STEP):
-            await self._prepare()
+            await self.prepare()
             await self.records.begin(name, workspace, vault.kind)
         try:
             sha256, size = await self._write(vault, name, pieces)
@@ -203,8 +203,11 @@ class Blobs:
             raise _elsewhere()
         return self._outside
 
-    async def _prepare(self) -> None:
-        """The indexes, once for each database of this process."""
+    async def prepare(self) -> None:
+        """Make the indexes, once for each database of this process.
+
+        Raises ConfigurationError if one is stored with other options.
+        """
         known = _prepared.setdefault(self._database.client, set())
         if self._database.name in known:
             return

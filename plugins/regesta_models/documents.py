@@ -1,6 +1,6 @@
 """The documents of the model registry: models, and the versions below them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 
 from regesta import Immutable, ReadOnly, WriteOnly
+from regesta.store import now
 from regesta.workspaces import Workspaced
 from regesta_models.constraints import AliasName, Digest, Label, ModelName, Parameters, Source, distinct
 from regesta_models.parts import (
@@ -30,8 +31,8 @@ COUNTER = "versions"  # of a stored model, where its versions are counted
 
 
 def utc_now() -> datetime:
-    """The time, with its zone."""
-    return datetime.now(UTC)
+    """The time of the database, with its zone."""
+    return now()
 
 
 class Entry(Workspaced):

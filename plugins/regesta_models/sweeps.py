@@ -9,11 +9,12 @@ import asyncio
 import logging
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from fastapi import FastAPI
 
 from regesta import Registry, Unit, hookimpl
+from regesta.store import now
 from regesta_models.artifacts import Artifacts
 from regesta_models.blob_records import Record
 from regesta_models.blobs import Blobs
@@ -40,7 +41,7 @@ class Swept:
 async def sweep(registry: Registry, blobs: Blobs, keep: timedelta = KEEP) -> Swept:
     """Delete what nothing names and nobody touched for `keep`. What cannot be deleted is logged and counted."""
     count, size, failed = 0, 0, 0
-    async with aclosing(blobs.reachable_candidates(datetime.now(UTC) - keep)) as records:
+    async with aclosing(blobs.reachable_candidates(now() - keep)) as records:
         async for record in records:
             try:
                 if await _condemned(registry, blobs, record):

@@ -12,14 +12,14 @@ import re
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from bson import ObjectId
+from pymongo import ASCENDING, IndexModel
 
 from regesta.errors import ConfigurationError, MissingExtra, Unavailable
-from regesta.store import durable
+from regesta.store import durable, make_indexes, now
 from regesta_models.settings import ARTIFACTS
 
 logger = logging.getLogger("regesta.models")
@@ -78,9 +78,9 @@ class GridVault:
         self.files, self.chunks = durable(database[f"{BUCKET}.files"]), durable(database[f"{BUCKET}.chunks"])
 
     async def prepare(self) -> None:
-        """The indexes that GridFS has."""
-        await self.files.create_index([("filename", 1), ("uploadDate", 1)])
-        await self.chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
+        """Make the indexes that GridFS has. Raises ConfigurationError if one is stored with other options."""
+        await make_indexes(self.files, [IndexModel([("filename", ASCENDING), ("uploadDate", ASCENDING)])])
+        await make_indexes(self.chunks, [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)])
 
     async def create(self, name: ObjectId) -> Writer:
         """Begin a file."""
@@ -132,7 +132,7 @@ class _GridWriter:
         size = self._sent * PIECE + len(self._buffer)
         await self._send(len(self._buffer))
         # What other programs look for.
-        file = {"_id": self._name, "length": size, "chunkSize": PIECE, "uploadDate": datetime.now(UTC)}
+        file = {"_id": self._name, "length": size, "chunkSize": PIECE, "uploadDate": now()}
         await self._vault.files.insert_one(file | {"filename": str(self._name)})
 
     async def discard(self) -> None:

@@ -236,6 +236,20 @@ async def test_what_waited_a_day_for_a_host_that_does_not_answer_is_given_up(wai
     assert (await waiting.find_one({"_id": old}))["outcome"] == "failed: the host did not answer for a day"
 
 
+async def test_leases_go_by_the_clock_of_the_database(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This worker is an hour behind the database, as it has seen; another one is right."""
+    due = datetime.now(UTC) + timedelta(minutes=30)
+    await write(waiting, ("a", "up"))
+    await waiting.update_many({}, {"$set": {"due_at": due}})
+    queue = Queue(lambda: waiting, LEASE)
+    assert await queue.next_tenant(()) is None
+    monkeypatch.setattr("regesta.store._clock._correction", timedelta(hours=1))
+    assert await queue.next_tenant(()) == "a"
+    assert await queue.take("a", ()) is not None
+    taken = (await waiting.find_one({}))["due_at"].replace(tzinfo=UTC)
+    assert taken > due
+
+
 async def test_a_turn_costs_the_same_however_much_waits_for_hosts_that_rest(waiting: Any, database: Any) -> None:
     await write(waiting, *[("a", "down")] * 3000, ("a", "up"), *[("b", "down")] * 1000, ("c", "up"))
     await database.command("profile", 2)

@@ -162,6 +162,23 @@ async def test_a_folder_that_cannot_be_written_stops_start_up(
             pass
 
 
+@pytest.mark.parametrize(
+    ("collection", "key"),
+    [("blobs", ["workspace", "sha256", "store"]), ("artifacts.files", ["filename", "uploadDate"])],
+)
+async def test_an_index_with_other_options_is_named_at_start_up(
+    database: Any, mongod_uri: str, collection: str, key: list[str]
+) -> None:
+    await database.client.drop_database(database.name)
+    keys = [(name, 1) for name in key]
+    name = await database[collection].create_index(keys, partialFilterExpression={"size": {"$gt": 7}}, unique=True)
+    settings = Settings(store=mongod_uri, database=database.name, plugins=("models",))
+    said = f"models.*the index '{name}' of the collection '{collection}' in .* drop it by "
+    with pytest.raises(ConfigurationError, match=said):
+        async with (app := create_app(settings)).router.lifespan_context(app):
+            pass
+
+
 async def test_a_place_that_fails_is_unavailable_and_keeps_its_path_to_itself(
     folder: Path, any_service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:

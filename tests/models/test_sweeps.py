@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from tests.eventually import eventually_async
 from tests.models.application import Service, serve
 
@@ -213,3 +214,14 @@ async def test_the_service_sweeps_now_and_then(mongod_uri: str, monkeypatch: pyt
     assert task.done()
     async with open_store(mongod_uri, database=database.name) as store:
         await store.client.drop_database(database.name)
+
+
+async def test_sweeps_go_by_the_clock_of_the_database(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that sweeps is two hours ahead of the one that uploads, until it is corrected."""
+    monkeypatch.setattr("regesta.store._clock._correction", timedelta(hours=2))
+    await service.artifacts.blobs.records.begin(ObjectId(), "default", "gridfs")
+    (record,) = await service.database["blobs"].find().to_list(None)
+    assert record["touched_at"].replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(hours=1)
+    assert await swept(service, timedelta(hours=1)) == Swept()
+    monkeypatch.setattr("regesta.store._clock._correction", timedelta(hours=4))
+    assert (await swept(service, timedelta(hours=1))).count == 1

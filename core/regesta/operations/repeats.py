@@ -9,11 +9,11 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import bson
 from beanie.odm.utils.encoder import Encoder
+from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from regesta.change import Caller
@@ -21,7 +21,7 @@ from regesta.errors import Conflict, Invalid, Issue, Unsupported
 from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
 from regesta.operations.refusals import UNSTORABLE, unstorable
 from regesta.operations.unit import Unit
-from regesta.store import STANDARD, Atomicity, acknowledged, atomicity_of
+from regesta.store import STANDARD, Atomicity, acknowledged, atomicity_of, make_indexes, now
 
 R = TypeVar("R")
 
@@ -88,7 +88,7 @@ class Repeats:
 
     async def begin(self, unit: Unit) -> None:
         """Claim the key, before anything else is done in the transaction. Raises InUse."""
-        record = {"_id": self._id, "fingerprint": self._fingerprint, "at": datetime.now(UTC)}
+        record = {"_id": self._id, "fingerprint": self._fingerprint, "at": now()}
         try:
             await self._collection.insert_one(record, session=unit.session)
         except DuplicateKeyError:
@@ -129,7 +129,8 @@ class Repeats:
         if database.name not in ready:
             # To ask for what is there already would wait for the majority.
             if EXPIRY not in await self._collection.index_information():
-                await self._collection.create_index("at", name=EXPIRY, expireAfterSeconds=KEPT_SECONDS)
+                expiry = IndexModel([("at", ASCENDING)], name=EXPIRY, expireAfterSeconds=KEPT_SECONDS)
+                await make_indexes(self._collection, [expiry])
             ready.add(database.name)
 
 

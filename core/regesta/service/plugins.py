@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from regesta.audit import AuditTrail
-from regesta.errors import PluginError, ProblemError
+from regesta.errors import ConfigurationError, PluginError, ProblemError
 from regesta.hooks import Hooks
 from regesta.inheritance import union_of
 from regesta.operations import Registry
@@ -109,8 +109,8 @@ def _with_union(document: type[Document]) -> list[type[Document]]:
 async def started(hooks: Hooks, app: FastAPI) -> AsyncIterator[None]:
     """Call `startup` of each plugin, and on leaving `shutdown` in the opposite order.
 
-    Raises PluginError for a failing `startup`, after those that had started were shut down. A `shutdown` that fails or
-    hangs is logged.
+    Raises PluginError for a failing `startup`, or the ConfigurationError that it raises with the plugin's name, after
+    those that had started were shut down. A `shutdown` that fails or hangs is logged.
     """
     async with AsyncExitStack() as stack:
         for name, plugin in hooks:
@@ -121,6 +121,10 @@ async def started(hooks: Hooks, app: FastAPI) -> AsyncIterator[None]:
                 await alone.call("startup", app=app)
             except ProblemError as error:
                 raise PluginError(f"{error}: {error.__cause__ or error.detail}") from error
+            except PluginError:
+                raise
+            except ConfigurationError as error:
+                raise ConfigurationError(f"plugin {name!r}: {error}") from error
             stack.push_async_callback(_shut_down, alone, name, app)
         yield
 

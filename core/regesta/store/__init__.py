@@ -17,6 +17,7 @@ from ._driver import (
     update_each,
 )
 from ._durability import acknowledged, confirmed, election_of
+from ._indexes import index_conflict, is_index_conflict, make_indexes
 from ._local import LocalServer
 from ._memory import memory_client
 from ._open import Store, StoreKind, open_store
@@ -45,10 +46,13 @@ __all__ = [
     "election_of",
     "exactly",
     "in_transaction",
+    "index_conflict",
+    "is_index_conflict",
     "is_whole",
     "keep_images",
     "legible",
     "lock_of",
+    "make_indexes",
     "memory_client",
     "now",
     "open_changes",

@@ -5,11 +5,13 @@ done) and `finished_at`. Who takes one sets `due_at` to when others may try: if 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
+
+from regesta.store import now
 
 Raw = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ class Queue:
     async def next_tenant(self, without: Collection[str]) -> str | None:
         """The tenant whose turn it is, if anything is due of it."""
         for turn in ({"$gt": self._last}, {}):
-            wanted = {**WAITING, "due_at": {"$lte": datetime.now(UTC)}}
+            wanted = {**WAITING, "due_at": {"$lte": now()}}
             if without or turn:
                 wanted["workspace"] = {**turn, "$nin": list(without)}
             found = await self._collection().find_one(
@@ -46,11 +48,11 @@ class Queue:
 
     async def take(self, tenant: str, without: Collection[str]) -> dict[str, Any] | None:
         """The oldest delivery of a tenant that is due, to the host whose turn it is."""
-        now = datetime.now(UTC)
+        time = now()
         for turn in ({"$gt": self._hosts.get(tenant, "")}, {}):
             found: dict[str, Any] | None = await self._collection().find_one_and_update(
-                {**WAITING, "workspace": tenant, "host": {**turn, "$nin": list(without)}, "due_at": {"$lte": now}},
-                {"$set": {"due_at": now + self._lease}, "$inc": {"attempts": 1}},
+                {**WAITING, "workspace": tenant, "host": {**turn, "$nin": list(without)}, "due_at": {"$lte": time}},
+                {"$set": {"due_at": time + self._lease}, "$inc": {"attempts": 1}},
                 sort=[("host", 1), ("due_at", 1)],
                 return_document=True,
             )
@@ -75,15 +77,15 @@ class Queue:
 
     async def give_up(self, tenant: str, host: str) -> int:
         """Finish what has waited in a lane for longer than a day; how many that were."""
-        oldest = ObjectId.from_datetime(datetime.now(UTC) - LIFETIME)
+        oldest = ObjectId.from_datetime(now() - LIFETIME)
         lane = {**WAITING, "workspace": tenant, "host": host, "_id": {"$lt": oldest}}
         done = await self._collection().update_many(lane, {"$set": _done("failed: the host did not answer for a day")})
         return int(done.modified_count)
 
 
 def _in(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+    return now() + timedelta(seconds=seconds)
 
 
 def _done(outcome: str) -> dict[str, Any]:
-    return {"outcome": outcome, "finished_at": datetime.now(UTC)}
+    return {"outcome": outcome, "finished_at": now()}
