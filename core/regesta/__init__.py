@@ -1,7 +1,7 @@
 """Regesta turns any Beanie document into a production-grade REST resource."""
 
 from regesta.change import Access, Action, Actor, AuditEvent, Caller, Change, HistoryRequest
-from regesta.declarations import READS, Operation, Parent, Reference, Schemas, WatchLimits
+from regesta.declarations import READS, KeyAlias, Operation, Parent, Reference, Schemas, WatchLimits
 from regesta.errors import (
     ConfigurationError,
     Conflict,
@@ -53,6 +53,7 @@ __all__ = [
     "Immutable",
     "Invalid",
     "Issue",
+    "KeyAlias",
     "Malformed",
     "MissingExtra",
     "Name",

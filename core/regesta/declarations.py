@@ -1,6 +1,7 @@
 """What the declaration of a resource is made of: its operations, and what can be said of them."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from enum import StrEnum
@@ -93,6 +94,41 @@ class Parent:
     owned: bool = False
     counter: str = ""
     touches: str = ""
+
+
+def _everything(_: str) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyAlias:
+    """Texts that reads take in a path in place of a key: `latest` for the highest number.
+
+    pattern: a regular expression of the whole text. A text that is a key too is read as the key.
+    description: which document is meant, as a sentence for OpenAPI.
+    where: takes the text and returns a filter of MongoDB on stored names; scope and parent are added to it.
+    sort: as pymongo has it; the first document in this order is meant.
+    """
+
+    pattern: str
+    description: str
+    where: Callable[[str], Mapping[str, Any]] = _everything
+    sort: Sequence[tuple[str, int]] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise DeclarationError(f"the pattern {self.pattern!r} of a key's alias: {error}") from error
+
+    def matches(self, text: str) -> bool:
+        """Whether a text has this form."""
+        return re.fullmatch(self.pattern, text) is not None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Such a text as JSON Schema."""
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
 
 
 @dataclass(frozen=True, kw_only=True)

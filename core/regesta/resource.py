@@ -16,6 +16,7 @@ from regesta.declarations import (
     DELETED_AT,
     IN_BATCHES,
     NEGOTIATED,
+    KeyAlias,
     Operation,
     Parent,
     Reference,
@@ -48,6 +49,8 @@ class Resource(Generic[T]):
     path: what stands in the path where that is not the name: two resources may show one collection in two ways.
     singular: the word for one, in path parameters and operation ids: `book`.
     key: the field whose value stands in the path; unique together with scope and parent.
+    key_aliases: other texts that reads take in the path in place of the key, for a document that is looked for
+        each time: a key that is text has none.
     parent: for nested resources.
     operations: which to offer; an export needs `list`, an import `create`, a revert `replace`; a restore needs
         `soft_delete`, a history and a revert a plugin that reads a trail.
@@ -87,6 +90,7 @@ class Resource(Generic[T]):
     path: str = field(default="", kw_only=True)
     singular: str = field(default="", kw_only=True)
     key: str = field(default="id", kw_only=True)
+    key_aliases: Sequence[KeyAlias] = field(default=(), kw_only=True)
     parent: Parent | None = field(default=None, kw_only=True)
     operations: Collection[Operation | str] = field(default=ALL_OPERATIONS, kw_only=True)
     custom_methods: Collection[str] = field(default=(), kw_only=True)
@@ -286,6 +290,11 @@ class Resource(Generic[T]):
             raise DeclarationError(
                 f"{self._said()}: the key {self.key!r} cannot stand in a path, as {kind!r}: "
                 "take a field of text, a number, a date, a UUID or an ObjectId"
+            )
+
+        if self.key_aliases and self.document.model_fields[self.key].annotation is str:
+            raise DeclarationError(
+                f"{self._said()}: key_aliases: the key {self.key!r} is text, so any alias could be a key as well"
             )
 
     def _check_counter(self, above: Parent) -> None:

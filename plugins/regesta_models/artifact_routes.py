@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from regesta import Caller, Invalid, NotFound, ProblemRoute, Registry, Unsupported, caller_of
 from regesta.errors import (
@@ -28,6 +28,7 @@ from regesta.http import (
     precondition_of,
     problem_answers,
     repr_digest,
+    resolve_path_keys,
     sent_digests,
     whole_pieces,
 )
@@ -35,7 +36,8 @@ from regesta.schemas import dumps
 from regesta_models.artifacts import Artifacts, Opened
 from regesta_models.constraints import ArtifactPath
 from regesta_models.manifests import files_digest
-from regesta_models.parts import LARGEST, Artifact
+from regesta_models.parts import Artifact
+from regesta_models.version_keys import LOCATED, AnyVersionKey, VersionKey
 
 BYTES = "application/octet-stream"
 TAGS: list[str | Enum] = [Tag("artifacts", "The files of a version: bytes in, bytes out.")]
@@ -43,12 +45,6 @@ COLLECTION = "/models/{model}/versions/{version}/artifacts"
 ONE = f"{COLLECTION}/{{path:path}}"
 
 ModelKey = Annotated[str, Path(min_length=1, description="The name of the model.")]
-# A text, as keys in paths are read everywhere: "01" is no number of a version.
-VersionKey = Annotated[
-    str,
-    WithJsonSchema({"type": "integer", "minimum": -LARGEST - 1, "maximum": LARGEST}),
-    Path(description="The number of the version."),
-]
 PathKey = Annotated[ArtifactPath, Path(description="The path of the artifact; slashes may be sent as `%2F`.")]
 
 
@@ -126,17 +122,18 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         tags=TAGS,
         response_model=ArtifactList,
         responses={
-            200: {"description": "All artifacts, with a digest over them", "headers": {"ETag": ETAG}},
+            200: {"description": "All artifacts, with a digest over them", "headers": {"ETag": ETAG, **LOCATED}},
             304: {"description": "The client has this list"},
             **problem_answers(Malformed, NotFound, PreconditionFailed, Invalid, Unavailable),
         },
         openapi_extra={"parameters": CONDITIONS},
     )
     async def list_artifacts(
-        request: Request, model: ModelKey, version: VersionKey, caller: Annotated[Caller, asking("list_artifacts")]
+        request: Request, model: ModelKey, version: AnyVersionKey, caller: Annotated[Caller, asking("list_artifacts")]
     ) -> Response:
         no_parameters(request)
-        stored = await artifacts.version(caller, (model, version))
+        keys = await resolve_path_keys(request, versions, caller, (model, version))
+        stored = await artifacts.version(caller, keys)
         found = stored.document
         kept = await artifacts.kept(found)
         digest = files_digest(found.artifacts)
@@ -199,8 +196,12 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
         tags=TAGS,
         response_class=Response,
         responses={
-            200: {"description": "All bytes", "content": CONTENT, "headers": HEADERS},
-            206: {"description": "The part that was asked for", "content": CONTENT, "headers": HEADERS | PART},
+            200: {"description": "All bytes", "content": CONTENT, "headers": HEADERS | LOCATED},
+            206: {
+                "description": "The part that was asked for",
+                "content": CONTENT,
+                "headers": HEADERS | PART | LOCATED,
+            },
             304: {"description": "The client has these bytes"},
             **problem_answers(Malformed, NotFound, PreconditionFailed, RangeNotSatisfiable, Invalid, Unavailable),
         },
@@ -209,12 +210,13 @@ def artifact_router(registry: Registry, artifacts: Artifacts) -> APIRouter:
     async def get_artifact(
         request: Request,
         model: ModelKey,
-        version: VersionKey,
+        version: AnyVersionKey,
         path: PathKey,
         caller: Annotated[Caller, asking("get_artifact")],
     ) -> Response:
         no_parameters(request)
-        return await _download(request, await artifacts.open(caller, (model, version), path))
+        keys = await resolve_path_keys(request, versions, caller, (model, version))
+        return await _download(request, await artifacts.open(caller, keys, path))
 
     router.add_api_route(ONE, get_artifact, methods=["HEAD"], operation_id="get_artifact_head", include_in_schema=False)
 

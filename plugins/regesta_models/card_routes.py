@@ -26,13 +26,15 @@ from regesta.http import (
     precondition_of,
     preferred,
     problem_answers,
+    resolve_path_keys,
     text_body,
 )
 from regesta.schemas import dumps
-from regesta_models.artifact_routes import ModelKey, VersionKey
+from regesta_models.artifact_routes import ModelKey
 from regesta_models.cards import CARD, MOST_CHARACTERS, Card, check_card
 from regesta_models.front_matter import read_front_matter
 from regesta_models.rendering import SAFE, page_of
+from regesta_models.version_keys import LOCATED, AnyVersionKey, VersionKey
 
 MARKDOWN, HTML, JSON = "text/markdown", "text/html", "application/json"
 LARGEST_BODY = 4 * MOST_CHARACTERS  # bytes
@@ -162,9 +164,10 @@ def _add_version_card(router: APIRouter, cards: Cards) -> None:
         return Depends(caller_of(cards.operations, operation))
 
     async def get(
-        request: Request, model: ModelKey, version: VersionKey, caller: Annotated[Caller, asking("get")]
+        request: Request, model: ModelKey, version: AnyVersionKey, caller: Annotated[Caller, asking("get")]
     ) -> Response:
-        return await cards.get(request, caller, (model, version))
+        keys = await resolve_path_keys(request, cards.operations, caller, (model, version))
+        return await cards.get(request, caller, keys)
 
     async def put(
         request: Request, model: ModelKey, version: VersionKey, caller: Annotated[Caller, asking("replace")]
@@ -186,6 +189,7 @@ def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any
     write = problem_answers(Malformed, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)
     body = problem_answers(TooLarge, UnsupportedMedia, Unsupported)
     markdown = {"description": "The card", "headers": _ETAG, "content": {MARKDOWN: _FORMS[MARKDOWN]}}
+    found = _ETAG | (LOCATED if of == "version" else {})
     router.add_api_route(
         path,
         get,
@@ -196,7 +200,7 @@ def _add_routes(router: APIRouter, path: str, of: str, endpoints: tuple[Any, Any
         tags=tags,
         response_class=Response,
         responses={
-            200: {"description": "The card, in the form that `Accept` prefers", "headers": _ETAG, "content": _FORMS},
+            200: {"description": "The card, in the form that `Accept` prefers", "headers": found, "content": _FORMS},
             304: {"description": "The client has this revision"},
             **read,
         },

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, caller_of
 from regesta.errors import Malformed, Unavailable
 from regesta.http import problem_answers
-from regesta.operations import bounded
+from regesta.operations import bounded, resolve_keys
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
 from regesta.store import read_rows
@@ -18,11 +18,13 @@ from regesta_models.artifact_routes import ModelKey
 from regesta_models.comparison import Direction, VersionComparison, compare, json_of
 from regesta_models.documents import Version
 from regesta_models.parts import LARGEST
+from regesta_models.version_keys import VERSION_ALIASES
 
 PATH = "/models/{model}/versions:compare"
 FEWEST, MOST = 2, 10
 MOST_NAMES = 100
 LARGEST_DOCUMENT = 16 * 1024 * 1024
+TWICE = "names a version twice"
 TAGS: list[str | Enum] = ["versions"]
 
 
@@ -33,10 +35,16 @@ class Comparisons:
         self._versions = registry["versions"]
 
     async def compare(
-        self, caller: Caller, model: str, numbers: Sequence[int], said: Mapping[str, Direction | None]
+        self, caller: Caller, model: str, keys: Sequence[str], said: Mapping[str, Direction | None]
     ) -> VersionComparison:
-        """All of them, as they are at one moment. Raises NotFound that names the missing ones, Unavailable."""
+        """All of them, as they are at one moment; aliases stand for the versions of a moment before.
+
+        Raises NotFound that names the missing ones, Invalid if two keys mean one version, Unavailable.
+        """
         versions = self._versions
+        numbers = [int((await resolve_keys(versions, caller, (model, key)))[-1]) for key in keys]
+        if len(set(numbers)) < len(numbers):
+            raise Invalid.of([Issue(("query", "versions"), TWICE)])
         async with bounded(versions.resource.timeout):
             parent = await versions.parent_value(caller, (model,))
             wanted = versions.addresses.collection_filter(caller.scope, parent)
@@ -51,15 +59,19 @@ class Comparisons:
         return await compare(model, [by_number[number] for number in numbers], said)
 
 
-def _numbers(text: str) -> list[int]:
+def _keys(text: str) -> list[str]:
     parts = text.split(",")
-    if not all(re.fullmatch(r"[1-9][0-9]{0,18}", part) and int(part) <= LARGEST for part in parts):
-        raise ValueError("must be numbers of versions, separated by commas")
+    if not all(_is_number(part) or any(alias.matches(part) for alias in VERSION_ALIASES) for part in parts):
+        raise ValueError("must be numbers of versions, `latest` or aliases with an `@`, separated by commas")
     if len(set(parts)) < len(parts):
-        raise ValueError("names a version twice")
+        raise ValueError(TWICE)
     if not FEWEST <= len(parts) <= MOST:
         raise ValueError(f"must name {FEWEST} to {MOST} versions")
-    return [int(part) for part in parts]
+    return parts
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= LARGEST
 
 
 def _names(text: str) -> list[str]:
@@ -78,13 +90,14 @@ def _better(way: str) -> Parameter:
 
 
 _TWICE = r"(?!(?:.*,)?([^,]+),(?:.*,)?\1(?:,|$))"
-_PATTERN = rf"^{_TWICE}[1-9][0-9]{{0,17}}(?:,[1-9][0-9]{{0,17}}){{{FEWEST - 1},{MOST - 1}}}$"
+_ONE = "|".join(["[1-9][0-9]{0,17}", *(alias.pattern for alias in VERSION_ALIASES)])
+_PATTERN = rf"^{_TWICE}(?:{_ONE})(?:,(?:{_ONE})){{{FEWEST - 1},{MOST - 1}}}$"
 PARAMETERS: dict[str, Parameter] = {
     "versions": Parameter(
-        _numbers,
+        _keys,
         {"type": "string", "pattern": _PATTERN},
-        f"The numbers of {FEWEST} to {MOST} different versions, separated by commas. The others are compared with "
-        "the first.",
+        f"The numbers of {FEWEST} to {MOST} different versions, separated by commas; `latest` and `@alias` stand for "
+        "one as in paths. The others are compared with the first.",
     ),
     "higher": _better("higher"),
     "lower": _better("lower"),

@@ -15,14 +15,15 @@ from pymongo.errors import OperationFailure
 
 from regesta import Caller, Change, Conflict, Invalid, Issue, NotFound, ProblemRoute, Registry, Unsupported, caller_of
 from regesta.errors import Malformed, Unavailable
-from regesta.http import Tag, problem_answers
+from regesta.http import Tag, problem_answers, resolve_path_keys
 from regesta.operations import bounded
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters, size_parameter
 from regesta.schemas import dumps
 from regesta.store import Atomicity, Rows, aggregated_rows, atomicity_of, collection_of
-from regesta_models.artifact_routes import ModelKey, VersionKey
+from regesta_models.artifact_routes import ModelKey
 from regesta_models.documents import Registered, Version
+from regesta_models.version_keys import LOCATED, AnyVersionKey
 
 PATH = "/models/{model}/versions/{version}:lineage"
 USUAL_DEPTH, MOST_DEPTH, MOST_NODES, MOST_EDGES = 3, 20, 500, 10_000
@@ -281,7 +282,7 @@ def lineage_router(registry: Registry) -> APIRouter:
         tags=TAGS,
         response_model=LineageGraph,
         responses={
-            200: {"description": "The graph"},
+            200: {"description": "The graph", "headers": LOCATED},
             **problem_answers(Malformed, NotFound, Invalid, Unavailable, Unsupported),
         },
         openapi_extra={"parameters": [found.openapi(name) for name, found in PARAMETERS.items()]},
@@ -289,12 +290,13 @@ def lineage_router(registry: Registry) -> APIRouter:
     async def get_version_lineage(
         request: Request,
         model: ModelKey,
-        version: VersionKey,
+        version: AnyVersionKey,
         caller: Annotated[Caller, Depends(caller_of(registry["versions"], "get_version_lineage"))],
     ) -> Response:
         asked = parse_parameters(request.scope["query_string"], PARAMETERS)
         direction = asked.get("direction", Direction.BOTH)
-        graph = await lineages.graph(caller, model, version, direction, asked.get("depth", USUAL_DEPTH))
+        _, number = await resolve_path_keys(request, registry["versions"], caller, (model, version))
+        graph = await lineages.graph(caller, model, number, direction, asked.get("depth", USUAL_DEPTH))
         return Response(dumps(graph), media_type="application/json")
 
     router.add_api_route(PATH, get_version_lineage, methods=["HEAD"], include_in_schema=False)

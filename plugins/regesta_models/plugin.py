@@ -24,6 +24,7 @@ from regesta_models.promotion_routes import promotion_router
 from regesta_models.promotions import Approval, Promotion, PromotionPolicy
 from regesta_models.search import found_versions, keep_names
 from regesta_models.vaults import BUCKET
+from regesta_models.version_keys import VERSION_ALIASES
 
 if TYPE_CHECKING:
     import typer
@@ -44,6 +45,7 @@ versions: Resource[Version] = Resource(
     Version,
     name="versions",
     key="number",
+    key_aliases=VERSION_ALIASES,
     parent=Parent(
         resource=models,
         field="model_id",

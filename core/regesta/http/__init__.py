@@ -1,6 +1,7 @@
 """Routes, bodies, conditional requests and problems: the only package that knows of HTTP."""
 
 from regesta.http.accept import preferred
+from regesta.http.aliases import resolve_path_keys
 from regesta.http.callers import Callers, caller_of, request_id_of
 from regesta.http.digests import repr_digest, sent_digests
 from regesta.http.handwritten import (
@@ -61,6 +62,7 @@ __all__ = [
     "registry_router",
     "repr_digest",
     "request_id_of",
+    "resolve_path_keys",
     "sent_digests",
     "surely",
     "text_body",

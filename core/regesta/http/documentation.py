@@ -20,7 +20,7 @@ from regesta.http.problems import Problem, problem_answer
 from regesta.http.unreadable import UnreadableItem
 from regesta.http.watching import WATCH_ERRORS, stream_content, stream_headers
 from regesta.http.wire_models import Documented, documented
-from regesta.operations import Operations
+from regesta.operations import Operations, levels
 from regesta.resource import Resource
 from regesta.schemas import json_schemas
 from regesta.schemas.parts import plain
@@ -35,6 +35,12 @@ REPLAYED_HEADER = {
     }
 }
 LINK_HEADER = {"Link": {"description": 'The next page, rel="next" (RFC 8288).', "schema": {"type": "string"}}}
+CONTENT_LOCATION_HEADER = {
+    "Content-Location": {
+        "description": "The path with keys, if the request's had an alias (RFC 9110, 8.7).",
+        "schema": {"type": "string"},
+    }
+}
 
 PART = "Input"  # a model inside a body is stricter than the same one inside an answer
 
@@ -56,7 +62,6 @@ class Documentation:
         self._operations = operations
         here = offered(operations)
         self._first = next((operation for operation in METHODS if operation in here), None)
-        self._path = _path_parameters(operations)
         self.read = documented(document, "", read)
         self.create = documented(document, "Create", json_schemas.create_schema(codec), PART)
         self.replace = documented(document, "Replace", json_schemas.replace_schema(codec), PART)
@@ -96,6 +101,8 @@ class Documentation:
             success[200] |= {"description": said, "content": {"application/json": {}} | IMPORT_ANSWER["content"]}
         if operation in (Operation.GET, Operation.LIST) and self._operations.rules.expandable:
             success[200] |= {"description": f"{success[200]['description']}. With `expand`, references are objects."}
+        if operation is not Operation.SCHEMA and self._path_of(operation) != self._path_of(operation, aliases=False):
+            success[200]["headers"] = success[200].get("headers", {}) | CONTENT_LOCATION_HEADER
         return success | problems
 
     @property
@@ -104,23 +111,30 @@ class Documentation:
 
     def parameters(self, operation: Operation) -> list[dict[str, Any]]:
         """Path and header parameters."""
-        path = self._path[:-1] if METHODS[operation].on_collection else self._path
         watch = stream_headers(operation, self._operations.resource.operations)
-        return path + _headers(operation, demand=self._demands) + watch
+        return self._path_of(operation) + _headers(operation, demand=self._demands) + watch
+
+    def _path_of(self, operation: Operation, *, aliases: bool = True) -> list[dict[str, Any]]:
+        """The keys in the path: of the parents, and its own. Reads take aliases as well."""
+        way = [level.resource for level in levels(self._operations)]
+        if METHODS[operation].on_collection:
+            way = way[:-1]
+        return [_path_parameter(resource, aliases=aliases and operation in READS) for resource in way]
 
 
-def _path_parameters(operations: Operations[Any]) -> list[dict[str, Any]]:
-    """The keys in a document's path: of the parents, and its own."""
-    resource = operations.resource
-    above = _path_parameters(operations.parent) if isinstance(operations.parent, Operations) else []
-    shown = {
+def _path_parameter(resource: Resource[Any], *, aliases: bool) -> dict[str, Any]:
+    said = f"The {resource.key} of the {resource.singular.replace('_', ' ')}."
+    schema = json_schemas.key_schema(resource)
+    if aliases and resource.key_aliases:
+        said = " ".join([said, *(alias.description for alias in resource.key_aliases)])
+        schema = {"anyOf": [schema, *(alias.schema for alias in resource.key_aliases)]}
+    return {
         "name": resource.singular.replace("-", "_"),
         "in": "path",
         "required": True,
-        "description": f"The {resource.key} of the {resource.singular.replace('_', ' ')}.",
-        "schema": json_schemas.key_schema(resource),
+        "description": said,
+        "schema": schema,
     }
-    return [*above, shown]
 
 
 def request_body(operation: Operation, resource: Resource[Any]) -> dict[str, Any]:

@@ -96,8 +96,8 @@ class Endpoints(Generic[T]):
             if self._exports and form is not Form.EVENTS:
                 return await self._exports.answer(request, form, scope, actor)
         query = self.operations.rules.parse(request.scope["query_string"])
-        caller = await self._callers.of(request, Operation.LIST, scope, actor)
-        keys, count, watch_token = self._exchange.keys(request), count_of(request), ""
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.LIST)
+        count, watch_token = count_of(request), ""
         if self._watching and query.include_watch:
             page, watch_token = await self._watching.page(caller, keys, query, count)
         else:
@@ -135,8 +135,7 @@ class Endpoints(Generic[T]):
         asked = parse_parameters(request.scope["query_string"], self.get_parameters)
         if "revision" in asked:
             return await self._past(request, scope, actor, asked)
-        keys = self._exchange.keys(request)
-        caller = await self._callers.of(request, Operation.GET, scope, actor, keys[-1])
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.GET)
         stored = await self.operations.get(caller, keys)
         if "expand" in asked:
             # It shows other documents too, whose changes the tag of this one does not tell.

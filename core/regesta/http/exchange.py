@@ -1,6 +1,6 @@
 """What every endpoint of one resource does with a request, and with what was written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -9,21 +9,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.change import Caller
+from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, Location
+from regesta.hooks import merge_scopes
+from regesta.http.aliases import IN_PATHS, resolve_path_keys
 from regesta.http.callers import Callers
 from regesta.http.headers import JSON, media_type_of, precondition_of
 from regesta.http.idempotency import idempotency_key_of
 from regesta.http.received import body_of
 from regesta.http.responses import JsonResponse, quoted
 from regesta.http.selection import Selection, selection_of
-from regesta.operations import Operations, Precondition, Written
+from regesta.operations import Operations, Precondition, Written, levels
 from regesta.operations.repeats import Answer, Repeats
 from regesta.schemas import dumps, read_body
 
 T = TypeVar("T", bound=Document)
-
-# What a path may have unescaped (RFC 3986, 3.3), besides letters and digits.
-IN_PATHS = "/:@!$&'()*+,;=~"
 
 
 class Exchange(Generic[T]):
@@ -33,17 +33,69 @@ class Exchange(Generic[T]):
         self.operations = operations
         self.resource = operations.resource
         self.callers = Callers(operations)
-        self._names = _path_names(operations)
-        self._respelled = dict(_respelled(operations))
+        way = [*enumerate(levels(operations))]
+        self._names = tuple(level.resource.singular.replace("-", "_") for _, level in way)
+        # Where on the way a key may be written in several ways, and what makes it the one that is shown.
+        self._respelled = [
+            (place, level.addresses.keys.canonical)
+            for place, level in way
+            if level.addresses.keys.are_moments or level.addresses.keys.are_names
+        ]
+        self._aliased = [(place, level.addresses.alias_of) for place, level in way if level.resource.key_aliases]
 
     def keys(self, request: Request) -> tuple[str, ...]:
         """The keys in the path, from the outermost parent on, as they are shown."""
         found: Mapping[str, str] = request.path_params
-        if self._respelled:
-            found = {
-                name: self._respelled[name](key) if name in self._respelled else key for name, key in found.items()
-            }
-        return tuple(found[name] for name in self._names if name in found)
+        keys = [found[name] for name in self._names if name in found]
+        for place, canonical in self._respelled:
+            if place < len(keys):
+                keys[place] = canonical(keys[place])
+        return tuple(keys)
+
+    async def reader(
+        self, request: Request, scope: Any, actor: Any, operation: Operation, *others: Operation
+    ) -> tuple[Caller, tuple[str, ...]]:
+        """Who reads, and may do all of these operations; and the keys in the path, with keys in place of aliases.
+
+        Only the caller's scope says what an alias stands for. So hooks are asked about the alias first, and then about
+        the key. Raises what they raise, NotFound for an alias that stands for nothing, Unavailable.
+        """
+        keys = self.keys(request)
+        caller = await self.caller(request, scope, actor, keys, operation, *others)
+        if not self._has_alias(keys):
+            return caller, keys
+        found = await self._resolved(request, caller, keys)
+        if found[-1] != keys[-1] and self._names_one(keys):
+            caller = await self.caller(request, scope, actor, found, operation, *others)
+        return caller, found
+
+    async def caller(
+        self, request: Request, scope: Any, actor: Any, keys: Sequence[str], operation: Operation, *others: Operation
+    ) -> Caller:
+        """The caller, who may do all of these operations. Raises what `authorize` or `scope_query` raise."""
+        key = keys[-1] if self._names_one(keys) else None
+        first = await self.callers.of(request, operation, scope, actor, key)
+        if not others:
+            return first
+        merged = first.scope
+        for other in others:
+            merged = merge_scopes(merged, (await self.callers.of(request, other, scope, actor, key)).scope)
+        return Caller(first.actor, first.request_id, merged)
+
+    def _has_alias(self, keys: Sequence[str]) -> bool:
+        # Most resources have none, and a generator costs them something.
+        return bool(self._aliased) and any(
+            place < len(keys) and alias_of(keys[place]) is not None for place, alias_of in self._aliased
+        )
+
+    def _names_one(self, keys: Sequence[str]) -> bool:
+        return len(keys) == len(self._names)
+
+    async def _resolved(self, request: Request, caller: Caller, keys: tuple[str, ...]) -> tuple[str, ...]:
+        # What was sent stands in the path, maybe in another spelling.
+        sent = [request.path_params[name] for name in self._names if name in request.path_params]
+        found = await resolve_path_keys(request, self.operations, caller, sent)
+        return tuple(new if new != old else key for new, old, key in zip(found, sent, keys, strict=True))
 
     def selection(self, fields: Sequence[str]) -> Selection:
         """What `fields=` selects; the key is always shown, so that an item can be told from another."""
@@ -108,26 +160,3 @@ class Exchange(Generic[T]):
                 path, key = path.rpartition("/")[0], quote(written.key, safe=IN_PATHS)
             headers["Location"] = f"{quote(path, safe=IN_PATHS)}/{key}"
         return Answer(201 if written.created else 200, headers, dumps(written.codec.wire(written.raw)))
-
-
-def _path_names(operations: Operations[Any]) -> tuple[str, ...]:
-    """The path parameters on the way to one document: `("model", "version")`."""
-    return tuple(_path_name(each) for each in reversed([*_upwards(operations)]))
-
-
-def _respelled(operations: Operations[Any]) -> Iterator[tuple[str, Callable[[str], str]]]:
-    """The path parameters that a key may be written in several ways in, with what makes it the one that is shown."""
-    for each in _upwards(operations):
-        if each.addresses.keys.are_moments or each.addresses.keys.are_names:
-            yield _path_name(each), each.addresses.keys.canonical
-
-
-def _upwards(operations: Operations[Any]) -> Iterator[Operations[Any]]:
-    """The resource and those above it."""
-    yield operations
-    if isinstance(operations.parent, Operations):
-        yield from _upwards(operations.parent)
-
-
-def _path_name(operations: Operations[Any]) -> str:
-    return operations.resource.singular.replace("-", "_")

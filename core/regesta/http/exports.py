@@ -62,8 +62,8 @@ class Exports(Generic[T]):
         """
         query = self._operations.rules.parse(request.scope["query_string"])
         _refuse_paging(request.scope["query_string"])
-        caller = await self._exchange.callers.of(request, Operation.EXPORT, scope, actor)
-        batches = await self._operations.everything(caller, self._exchange.keys(request), query)
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.EXPORT)
+        batches = await self._operations.everything(caller, keys, query)
         selection = None if query.fields is None else self._exchange.selection(query.fields)
         if request.method != "HEAD":
             try:

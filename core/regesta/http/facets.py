@@ -39,8 +39,8 @@ class Facets:
         """How many of the documents that the filters match have each value of the fields in `by`."""
         check_path(request)
         query = self._operations.rules.parse_facets(request.scope["query_string"])
-        caller = await self._exchange.callers.of(request, Operation.FACETS, scope, actor)
-        found = await facets(self._operations, caller, self._exchange.keys(request), query)
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.FACETS)
+        found = await facets(self._operations, caller, keys, query)
         body = {
             "facets": {
                 name: [{"value": value, "count": count} for value, count in facet.counts]

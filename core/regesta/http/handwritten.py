@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regesta.errors import Invalid, Malformed, ProblemError
+from regesta.http.aliases import content_location
 from regesta.http.headers import JSON, has_condition, media_type_of
 from regesta.http.methods import VALIDATE_ONLY
 from regesta.http.problems import problem_answer
@@ -75,7 +76,7 @@ def document_response(
 
     If a condition is malformed or not met, the answer is the problem that a generated GET answers.
     """
-    sent = {**(headers or {}), "ETag": quoted(stored.etag)}
+    sent = {**(headers or {}), "ETag": quoted(stored.etag), **content_location(request)}
     whole = JsonResponse(dumps(stored.codec.wire(stored.raw)), status, sent)
     if request.method in ("GET", "HEAD") and has_condition(request):
         return ConditionalResponse(request, stored, whole, sent)

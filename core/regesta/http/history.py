@@ -11,7 +11,6 @@ from starlette.responses import Response
 from regesta.change import Action, AuditEvent, Caller
 from regesta.declarations import Operation
 from regesta.errors import Invalid, Issue, NotFound
-from regesta.hooks import merge_scopes
 from regesta.http.description import offered
 from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, check_path, media_type_of
@@ -97,8 +96,7 @@ class Histories:
         """A page of the changes of the document, the newest first: when, by whom, what."""
         check_path(request)
         asked = parse_parameters(request.scope["query_string"], self.parameters)
-        keys = self._exchange.keys(request)
-        caller = await self._exchange.callers.of(request, Operation.HISTORY, scope, actor, keys[-1])
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.HISTORY)
         size = asked.get("page_size", self._resource.page_size)
         events, token = await self._history.page(caller, keys, size, asked.get("page_token"))
         body: dict[str, Any] = {"items": [self._entry(event) for event in events]}
@@ -110,8 +108,8 @@ class Histories:
         """What `get` answers for a revision."""
         if "expand" in asked:
             raise Invalid.of([Issue(("query", "expand"), "shows what is there now: not together with revision")])
-        keys, revision = self._exchange.keys(request), asked["revision"]
-        caller = await self._caller(request, (Operation.GET, Operation.HISTORY), scope, actor)
+        revision = asked["revision"]
+        caller, keys = await self._exchange.reader(request, scope, actor, Operation.GET, Operation.HISTORY)
         stored = await self._now(caller, keys)
         wire = await self._wire(caller, keys, revision, stored)
         headers = {"ETag": quoted(revision)}
@@ -128,7 +126,7 @@ class Histories:
         dry = only_validates(request)
         condition = self._exchange.condition(request)
         keys = self._exchange.keys(request)
-        caller = await self._caller(request, (Operation.REVERT, *REVERTS), scope, actor)
+        caller = await self._exchange.caller(request, scope, actor, keys, Operation.REVERT, *REVERTS)
         media_type_of(request, JSON)
         revision = _revision_in(read_json(await body_of(request, self._resource.max_body_size)))
         past = await self._history.at(caller, keys, revision)
@@ -136,15 +134,6 @@ class Histories:
             caller, keys, self._history.reverting(past), condition=condition, events=REPLACED, validate_only=dry
         )
         return self._exchange.written(request, written, dry=dry)
-
-    async def _caller(self, request: Request, operations: tuple[Operation, ...], scope: Any, actor: Any) -> Caller:
-        """The caller, who may do all of that."""
-        of, key = self._exchange.callers.of, self._exchange.keys(request)[-1]
-        first, *others = [await of(request, operation, scope, actor, key) for operation in operations]
-        merged = first.scope
-        for other in others:
-            merged = merge_scopes(merged, other.scope)
-        return Caller(first.actor, first.request_id, merged)
 
     async def _now(self, caller: Caller, keys: tuple[str, ...]) -> Stored[Any] | None:
         try:

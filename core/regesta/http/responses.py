@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from regesta.http.aliases import IN_QUERIES, path_of
 from regesta.http.streams import in_time
 
 # Bytes that are given to the server at once: it keeps a copy of what a slow client has not taken.
@@ -47,7 +48,6 @@ def next_link(request: Request, token: str) -> dict[str, str]:
     """`Link: <...>; rel="next"` (RFC 8288) with the same query and the next page's token."""
     if not token:
         return {}
-    query = quote(request.scope["query_string"], safe="/:@!$&'()*+,;=~?%")
+    query = quote(request.scope["query_string"], safe=IN_QUERIES)
     kept = [part for part in query.split("&") if part and unquote(part.partition("=")[0]) != "page_token"]
-    target = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
-    return {"Link": f'<{target}?{"&".join([*kept, f"page_token={token}"])}>; rel="next"'}
+    return {"Link": f'<{path_of(request)}?{"&".join([*kept, f"page_token={token}"])}>; rel="next"'}

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from beanie import Document
 from fastapi import APIRouter, Body
 
-from regesta.declarations import COLLECTIVE, Operation, Parent, Reference, Schemas, WatchLimits
+from regesta.declarations import COLLECTIVE, KeyAlias, Operation, Parent, Reference, Schemas, WatchLimits
 from regesta.errors import DeclarationError
 from regesta.hooks import Hooks
 from regesta.http.callers import with_dependencies
@@ -32,6 +32,7 @@ class ResourceOptions(TypedDict, total=False):
     path: str
     singular: str
     key: str
+    key_aliases: Sequence[KeyAlias]
     parent: Parent | None
     operations: Collection[Operation | str]
     custom_methods: Collection[str]

@@ -16,6 +16,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from regesta.errors import MethodNotAllowed, ProblemError, Unreadable
+from regesta.http.aliases import PATH, content_location
 from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
 from regesta.store import unavailable
@@ -28,11 +29,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def answering(inner: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """`inner`, with errors answered as problems."""
+    """`inner`, with errors answered as problems, and Content-Location if the path had an alias of a key."""
 
     async def handler(request: Request) -> Response:
         try:
-            return await inner(request)
+            response = await inner(request)
+            if PATH in request.scope:
+                response.headers.update(content_location(request))
+            return response
         except ProblemError as error:
             return problem_response(error, request.scope["path"])
         except InvalidBSON:

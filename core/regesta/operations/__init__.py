@@ -1,5 +1,6 @@
 """The whole way of a read and of a write, free of HTTP."""
 
+from regesta.operations.aliases import levels, resolve_keys
 from regesta.operations.batches import Work, all_or_nothing, each_by_itself
 from regesta.operations.creates import Written
 from regesta.operations.deadlines import bounded
@@ -37,6 +38,8 @@ __all__ = [
     "each_by_itself",
     "etag_of",
     "facets",
+    "levels",
     "relocated",
+    "resolve_keys",
     "stands",
 ]

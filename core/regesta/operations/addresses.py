@@ -1,11 +1,13 @@
 """Which stored documents a request may mean: its scope, its parents, its key."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.encoder import Encoder
 
+from regesta.declarations import KeyAlias
 from regesta.errors import Forbidden, Invalid, Issue, NotFound
 from regesta.inheritance import class_filter
 from regesta.markers import is_name
@@ -30,6 +32,9 @@ class Addresses(Generic[T]):
         self.key_field = self._stored[resource.key]
         self.keys = Keys(fields[resource.key].annotation, are_names=is_name(fields[resource.key]))
         self.scopes = Scopes(resource)
+        # Every read of a key asks this.
+        forms = "|".join(f"(?:{alias.pattern})" for alias in resource.key_aliases)
+        self._may_be_alias = re.compile(forms).fullmatch if forms else None
         self._subclasses: dict[str, Any] | None = None
 
     def scope_filter(self, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +86,23 @@ class Addresses(Generic[T]):
         try:
             return self.keys.read(text)
         except ValueError:
+            if self.alias_of(text) is not None:
+                raise self._no_key(
+                    f"{text[:100]!r} may stand for another {self.resource.singular} at any time, so only "
+                    f"reads take it: GET it, and send the {self.resource.key} that its Content-Location has",
+                    "alias",
+                ) from None
             raise self._no_key(f"{text[:100]!r} is no key of {self.resource.name}") from None
+
+    def alias_of(self, text: str) -> KeyAlias | None:
+        """The alias that this text of a path is; None for the text of a key, and for one that means nothing."""
+        if self._may_be_alias is None or not self._may_be_alias(text):
+            return None
+        try:
+            self.keys.read(text)
+        except ValueError:
+            return next(alias for alias in self.resource.key_aliases if alias.matches(text))
+        return None
 
     def key_text(self, raw: Mapping[str, Any]) -> str:
         """The key of a stored document as it stands in paths."""
@@ -105,8 +126,8 @@ class Addresses(Generic[T]):
             raise Invalid.of([Issue(("body", sent), message, "key")])
         return text
 
-    def _no_key(self, message: str) -> Invalid:
-        return Invalid.of([Issue(("path", self.resource.singular), message, "key")])
+    def _no_key(self, message: str, type_: str = "key") -> Invalid:
+        return Invalid.of([Issue(("path", self.resource.singular), message, type_)])
 
     def not_found(self, text: str) -> NotFound:
         """The error for a key that leads nowhere."""

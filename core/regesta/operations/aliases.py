@@ -1,0 +1,40 @@
+"""Reads through aliases of keys: `latest` in place of a number in the path."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from regesta.change import Caller
+from regesta.errors import NotFound
+from regesta.operations.writes import Operations
+
+
+async def resolve_keys(
+    operations: Operations[Any], caller: Caller, keys: Sequence[str], session: Any = None
+) -> tuple[str, ...]:
+    """The keys of a path, from the outermost parent on, with the key that each alias stands for now in its place.
+
+    Only aliases cost a query. They may stand for other documents a moment later: read by what is returned.
+    Raises NotFound for an alias that stands for nothing, or a missing parent; Unavailable.
+    """
+    found: list[str] = []
+    for level, text in zip(levels(operations), keys, strict=False):
+        alias = level.addresses.alias_of(text)
+        if alias is None:
+            found.append(text)
+            continue
+        stored = await level.find_where(caller, found, alias.where(text), sort=alias.sort, session=session)
+        if stored is None:
+            raise NotFound(f"{text[:200]!r} stands for no {level.resource.singular}")
+        found.append(stored.key)
+    return tuple(found)
+
+
+def levels(operations: Operations[Any]) -> list[Operations[Any]]:
+    """The resources on the way to one document of this one, from the outermost parent on."""
+    return [*_upwards(operations)][::-1]
+
+
+def _upwards(operations: Operations[Any]) -> Iterator[Operations[Any]]:
+    yield operations
+    if isinstance(operations.parent, Operations):
+        yield from _upwards(operations.parent)
