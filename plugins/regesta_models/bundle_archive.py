@@ -1,8 +1,8 @@
 """Reads the archive of a bundle: a tar file of plain files, which may come from an enemy.
 
-Not `tarfile`, which follows what headers say: it loops for ever over a negative size (CVE-2025-8194), reads extended
-headers of any size into memory, and takes a damaged header for the end. Here a header is read by `TarInfo.frombuf`, and
-everything that a bundle does not need is refused: links, devices, sparse files, long names, compression.
+Not `tarfile`, which follows what headers say: it reads extended headers of any size into memory, fails with a
+RecursionError over many of them, and takes a damaged header for the end. Here a header is read by `TarInfo.frombuf`,
+and everything that a bundle does not need is refused: links, devices, sparse files, long names, compression.
 """
 
 import tarfile
