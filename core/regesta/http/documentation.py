@@ -44,10 +44,9 @@ CONTENT_LOCATION_HEADER = {
 
 PART = "Input"  # a model inside a body is stricter than the same one inside an answer
 
-READ_ERRORS: tuple[type[errors.ProblemError], ...] = (
-    *(errors.Malformed, errors.Invalid, errors.Unavailable),
-    errors.Conflict,  # Unreadable
-)
+Errors = tuple[type[errors.ProblemError], ...]
+ANY_ERRORS: Errors = (errors.Malformed, errors.Invalid, errors.Unavailable)
+READ_ERRORS: Errors = (*ANY_ERRORS, errors.Conflict)  # the last for documents that are Unreadable
 WRITE_ERRORS = READ_ERRORS
 BODY_ERRORS = (*WRITE_ERRORS, errors.TooLarge, errors.UnsupportedMedia)
 CHANGE_ERRORS = (errors.NotFound, errors.PreconditionFailed)
@@ -161,8 +160,8 @@ def _errors(operation: Operation, *, nested: bool, demand: bool) -> tuple[type[e
         Operation.REPLACE: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.PATCH: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.DELETE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
-        Operation.FACETS: (*READ_ERRORS, *above, errors.Unsupported),
-        Operation.SCHEMA: (*READ_ERRORS, errors.PreconditionFailed),
+        Operation.FACETS: (*ANY_ERRORS, *above, errors.Unsupported),
+        Operation.SCHEMA: (*ANY_ERRORS, errors.PreconditionFailed),
         Operation.HISTORY: (*READ_ERRORS, errors.NotFound),
         Operation.RESTORE: (*WRITE_ERRORS, *CHANGE_ERRORS, *demanded),
         Operation.REVERT: (*BODY_ERRORS, *CHANGE_ERRORS, *demanded, errors.Gone),
