@@ -97,6 +97,7 @@ class Parent:
 
 
 def _everything(_: str) -> Mapping[str, Any]:
+    """Return the filter that each document below the parent matches."""
     return {}
 
 

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.models.application import Service, serve
@@ -11,6 +12,7 @@ from tests.models.test_sweeps import swept
 
 from regesta import ConfigurationError
 from regesta.service import Settings, create_app
+from regesta.store import open_store
 from regesta_models.blobs import vault_of
 from regesta_models.settings import ArtifactSettings
 from regesta_models.sweeps import Swept
@@ -167,16 +169,18 @@ async def test_a_folder_that_cannot_be_written_stops_start_up(
     [("blobs", ["workspace", "sha256", "store"]), ("artifacts.files", ["filename", "uploadDate"])],
 )
 async def test_an_index_with_other_options_is_named_at_start_up(
-    database: Any, mongod_uri: str, collection: str, key: list[str]
+    mongod_uri: str, collection: str, key: list[str]
 ) -> None:
-    await database.client.drop_database(database.name)
     keys = [(name, 1) for name in key]
-    name = await database[collection].create_index(keys, partialFilterExpression={"size": {"$gt": 7}}, unique=True)
-    settings = Settings(store=mongod_uri, database=database.name, plugins=("models",))
-    said = f"models.*the index '{name}' of the collection '{collection}' in .* drop it by "
-    with pytest.raises(ConfigurationError, match=said):
-        async with (app := create_app(settings)).router.lifespan_context(app):
-            pass
+    async with open_store(mongod_uri, database=f"test_{uuid4().hex}") as store:
+        kept = store.database[collection]
+        name = await kept.create_index(keys, partialFilterExpression={"size": {"$gt": 7}}, unique=True)
+        settings = Settings(store=mongod_uri, database=store.database.name, plugins=("models",))
+        said = f"models.*the index '{name}' of the collection '{collection}' in .* drop it by "
+        with pytest.raises(ConfigurationError, match=said):
+            async with (app := create_app(settings)).router.lifespan_context(app):
+                pass
+        await store.client.drop_database(store.database.name)
 
 
 async def test_a_place_that_fails_is_unavailable_and_keeps_its_path_to_itself(

@@ -89,9 +89,6 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if phase != "stateful" and valid.get("path") and case.path_parameters:
         existing = _existing(case.operation.base_url, list(case.path_parameters), case.method)
         case.path_parameters.update({name: key for name, key in existing.items() if name != about})
-    # An import takes every body, and says line by line what is wrong.
-    if case.media_type == NDJSON and all(is_valid for name, is_valid in valid.items() if name != "body"):
-        case.meta.generation.mode = schemathesis.GenerationMode.POSITIVE
     _leave_out(case, phase, about, valid)
     if valid.get("body"):
         _make_acceptable(case, phase)
