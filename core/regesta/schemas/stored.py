@@ -130,7 +130,7 @@ class BsonEncoder(Encoder):
         """As Beanie's, with this encoder for what lies below."""
         obj.parse_store()
         settings, links = obj.get_settings(), obj.get_link_fields() or {}
-        below = BsonEncoder(custom_encoders=settings.bson_encoders, to_db=self.to_db, keep_nulls=self.keep_nulls)
+        below = _EmbeddedEncoder(custom_encoders=settings.bson_encoders, to_db=self.to_db, keep_nulls=self.keep_nulls)
         found: dict[str, Any] = {}
         if settings.union_doc is not None:
             found[settings.class_id] = settings.union_doc_alias or obj.__class__.__name__
@@ -145,6 +145,13 @@ class BsonEncoder(Encoder):
             elif kind is None or not self.to_db:
                 found[key] = below.encode(value)
         return found
+
+
+class _EmbeddedEncoder(BsonEncoder):
+    """For what lies in a document: a document there has no revision. Beanie 1.30 would store null for it."""
+
+    def _encode_document(self, obj: Document) -> Mapping[str, Any]:
+        return {key: value for key, value in super()._encode_document(obj).items() if key != "revision_id" or value}
 
 
 _ONE_LINK = (LinkTypes.DIRECT, LinkTypes.OPTIONAL_DIRECT)
@@ -177,7 +184,7 @@ class _Encoders:
 
     def __init__(self, *, keep_nulls: bool) -> None:
         self._keep_nulls = keep_nulls
-        self._by_beanie = _unless_plain(BsonEncoder(to_db=True, keep_nulls=keep_nulls).encode)
+        self._by_beanie = _unless_plain(_EmbeddedEncoder(to_db=True, keep_nulls=keep_nulls).encode)
         self._built: dict[type, Encode] = {}
 
     def build(self, model: type[BaseModel], otherwise: Encode, left_out: AbstractSet[str] = frozenset()) -> Encode:
