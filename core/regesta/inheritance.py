@@ -1,7 +1,7 @@
 """Which collection keeps a document class, and what tells its documents from those of other classes there.
 
 Beanie has two ways to keep several classes in one collection: inheritance (`is_root`) and `union_doc`. Either way each
-document says of which class it is. The functions that need an initialised document say so; the others read the
+document says which class it belongs to. The functions that need an initialised document say so; the others read the
 declaration.
 """
 

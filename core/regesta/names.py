@@ -1,4 +1,4 @@
-"""Names that people read: kept in one spelling, and without characters that nobody sees.
+"""Names that people read: kept in one spelling, and without invisible characters.
 
     class Dataset(Workspaced):
         name: Annotated[str, Name]

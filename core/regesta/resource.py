@@ -201,7 +201,7 @@ class Resource(Generic[T]):
 
     @property
     def known_scope(self) -> frozenset[str]:
-        """The fields of which it is known, before any request, that the scope sets them."""
+        """The fields that the scope is known to set before any request."""
         own = frozenset(self.scope_fields) | fields_set_by(self.scope)
         inherits = self.scope is None and self.parent is not None
         return own if own or not inherits or self.parent is None else self.parent.resource.known_scope

@@ -1,4 +1,4 @@
-"""Sends to a webhook what it is told, as MLflow's webhooks are sent: signed, and with an id that stays."""
+"""Sends deliveries to webhooks as MLflow does: signed, with an id that stays the same for each try."""
 
 import base64
 import hashlib

@@ -14,7 +14,7 @@ that proves that nothing relies on it. Whoever starts to rely on a record finds 
 in the same write: an upload that adopts it, a version's entry that names it, an import that keeps it. A record is
 condemned only if its `revision` is the one that was read before the entries of versions were searched, or if it never
 had a content. Condemning takes the content away. So if two such steps race, the second one fails, whichever it is; and
-nobody needs the answer of a step that failed to know what it did.
+no caller needs the answer of a failed step to know what it did.
 
 Every write waits for a majority, whatever the client of the application does: a condemnation must outlive a failover
 before bytes outside the database are deleted.
@@ -65,7 +65,7 @@ class BlobRecords:
         return [record async for record in self.collection.find(wanted, session=session)]
 
     async def candidates(self, stores: Iterable[str], before: datetime) -> AsyncIterator[dict[str, Any]]:
-        """The candidates in these stores that nobody touched since `before`."""
+        """The candidates in these stores that were not touched since `before`."""
         wanted = {"candidate": True, "touched_at": {"$lt": before}, "store": {"$in": list(stores)}}
         async for record in self.collection.find(wanted):
             yield record
@@ -128,7 +128,7 @@ class BlobRecords:
     # steps of those who delete bytes
 
     async def condemn_unfinished(self, name: ObjectId) -> bool:
-        """Condemn an upload that has no content yet, so that nobody can have found it; False if it has one.
+        """Condemn an upload that has no content yet, so that no other upload can have found it; False if it has one.
 
         One whose record is gone was condemned before.
         """

@@ -82,7 +82,7 @@ class Blobs:
         return None if here is None else Blob(here["_id"], here["store"], sha256, here["size"])
 
     async def sizes(self, workspace: str, contents: Iterable[str], session: Any = None) -> dict[str, int]:
-        """How many bytes are kept of each of these contents, without those of which none are."""
+        """Return the size of each of these contents that is kept."""
         records = await self.records.of(workspace, contents, await self._reachable(), session)
         return {record["sha256"]: record["size"] for record in records}
 
@@ -95,7 +95,7 @@ class Blobs:
         return None
 
     async def is_whole(self, record: Record) -> bool:
-        """Whether the bytes are where the record says: a place may be set anew, and files get lost."""
+        """Whether the bytes are where the record says: the place may have been set again, and files get lost."""
         return bool(await self._vault(record["store"]).size(record["_id"]) == record["size"])
 
     def read(self, blob: Blob, part: range) -> AsyncGenerator[bytes]:

@@ -37,7 +37,7 @@ class Comparisons:
     async def compare(
         self, caller: Caller, model: str, keys: Sequence[str], said: Mapping[str, Direction | None]
     ) -> VersionComparison:
-        """All of them, as they are at one moment; aliases stand for the versions of a moment before.
+        """All of them, as they are at one moment; aliases name the versions of a moment before.
 
         Raises NotFound that names the missing ones, Invalid if two keys mean one version, Unavailable.
         """

@@ -1,6 +1,6 @@
 """Deletes bytes that nothing names: interrupted uploads, and what no version has any more.
 
-Only what nobody touched for an hour, so that an upload has the time to add its entry. A sweep first condemns the
+Only what was not touched for an hour, so that an upload has the time to add its entry. A sweep first condemns the
 record, in a transaction that looks for entries once more (the rule is in `blob_records.py`), and then deletes the
 bytes; the next sweep finishes one that was killed in between. Several may run at once.
 """

@@ -1,4 +1,4 @@
-"""What stands for a version in paths: its number, and for reads also `latest` or an alias."""
+"""How paths name a version: by its number, and in reads also by `latest` or an alias."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

@@ -4,7 +4,7 @@
     python -m tests.benchmarks --hostile
 
 Each kind is sent at its limits. A hold is the CPU time that the loop's thread spends in one callback, during which
-nobody else is served; a busy machine does not change it.
+no other client is served; a busy machine does not change it.
 """
 
 import http.client

@@ -70,7 +70,7 @@ def calls(app: FastAPI) -> Iterator[tuple[str, str, str]]:
 
 
 async def ask_all(app: FastAPI) -> None:
-    # No database is open: all that matters is which route a request comes to.
+    # No database is open: all that matters is which route a request reaches.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         for verb, path, _ in calls(app):

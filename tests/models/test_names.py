@@ -1,4 +1,4 @@
-"""Names are kept in one spelling, found by any, and have nothing that nobody sees."""
+"""Names are kept in one spelling, found by any, and have no invisible characters."""
 
 import unicodedata
 from collections.abc import AsyncIterator

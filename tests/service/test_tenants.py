@@ -1,4 +1,4 @@
-"""Nobody sees, infers or changes another tenant's documents: every route, from another workspace (G20)."""
+"""No caller sees, infers or changes another tenant's documents: every route, from another workspace (G20)."""
 
 import uuid
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ async def test_every_route_from_another_workspace(mongod_uri: str) -> None:
                     answer = await client.request(verb, url, headers={**headers, **more}, **body)
                     seen += 1
                     assert answer.status_code < 500, (verb, path, answer.text)
-                    # What was asked for may be named in the answer; what nobody asked for may not.
+                    # What was asked for may be named in the answer; what was not asked for may not.
                     said = answer.text.replace(url, "").replace(MARK, "", answer.text.count(MARK) if MARK in url else 0)
                     if MARK in said or (answer.is_success and opens):
                         told.append((verb, path, answer.status_code, answer.text[:200]))

@@ -44,7 +44,7 @@ class AuditTrail:
 
     @hookimpl
     def register_collections(self) -> list[type[Document] | str]:
-        """The events, which changes need even if nobody serves them."""
+        """The collection of events, which changes need even if no resource serves it."""
         return [AuditRecord]
 
     @hookimpl

@@ -57,8 +57,8 @@ class Exchange(Generic[T]):
     ) -> tuple[Caller, tuple[str, ...]]:
         """Who reads, and may do all of these operations; and the keys in the path, with keys in place of aliases.
 
-        Only the caller's scope says what an alias stands for. So hooks are asked about the alias first, and then about
-        the key. Raises what they raise, NotFound for an alias that stands for nothing, Unavailable.
+        Only the caller's scope says which document an alias names. So hooks are asked about the alias first, and then
+        about the key. Raises what they raise, NotFound for an alias that names no document, Unavailable.
         """
         keys = self.keys(request)
         caller = await self.caller(request, scope, actor, keys, operation, *others)

@@ -11,10 +11,10 @@ from regesta.operations.writes import Operations
 async def resolve_keys(
     operations: Operations[Any], caller: Caller, keys: Sequence[str], session: Any = None
 ) -> tuple[str, ...]:
-    """The keys of a path, from the outermost parent on, with the key that each alias stands for now in its place.
+    """The keys of a path, from the outermost parent on, with each alias replaced by the key that it names now.
 
-    Only aliases cost a query. They may stand for other documents a moment later: read by what is returned.
-    Raises NotFound for an alias that stands for nothing, or a missing parent; Unavailable.
+    Only aliases cost a query. They may name other documents a moment later, so read by the keys that are returned.
+    Raises NotFound for an alias that names no document, or for a missing parent; Unavailable.
     """
     found: list[str] = []
     for level, text in zip(levels(operations), keys, strict=False):

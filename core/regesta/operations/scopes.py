@@ -1,7 +1,7 @@
 """What the scope of a request means for one resource: which of its fields have which values. It never fails open.
 
-A name that the document lacks would be a condition that nobody checks. So it is an error, unless the resource says that
-everybody may see it (`shared`), or is found only below a parent that the scope keeps apart.
+A name that the document lacks would be a condition that no query checks. So it is an error, unless the resource says
+that everybody may see it (`shared`), or is found only below a parent that the scope keeps apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ class Scopes:
             )
 
     def _given(self, name: str, value: Any) -> Any:
-        """A list of which the scope asks for one item has that item."""
+        """Return a list with the one item that the scope asks for, if the field is a list."""
         kind = getattr(self._fields[name].annotation, "__origin__", self._fields[name].annotation)
         return kind((value,)) if kind in LISTS and not isinstance(value, LISTS) else value
 

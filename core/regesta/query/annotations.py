@@ -152,7 +152,7 @@ def kind_of(core: Any) -> Kind | None:
 
 
 def is_timestamp(core: Any) -> bool:
-    """Whether such values can be sorted by, although no text stands for one of them: timestamps of the cluster."""
+    """Whether such values can be sorted by, although no text names one of them: timestamps of the cluster."""
     return core is Timestamp
 
 

@@ -76,7 +76,7 @@ def host_of(text: str) -> Host | None:
 def same_origin(origin: str, host: Host) -> bool:
     """Whether an `Origin` header names this host, with the port that its scheme has if none is said.
 
-    Schemes are not compared: a proxy may have ended TLS. `null`, and what is malformed, is nobody's origin.
+    Schemes are not compared: a proxy may have ended TLS. `null` and malformed values are not our origin.
     """
     try:
         parts = urlsplit(origin)

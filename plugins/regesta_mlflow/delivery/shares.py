@@ -18,7 +18,7 @@ class Shares:
 
     @property
     def free(self) -> int:
-        """How many places nobody has."""
+        """The number of free places."""
         return self._places - self._taken
 
     def allows(self, holder: Hashable) -> bool:
