@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import time
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from regesta import Operations, Unit
 from regesta.errors import ConfigurationError, Invalid, Issue, TooLarge, Unavailable, Unsupported
 from regesta.http import surely
 from regesta.operations import bounded
-from regesta.store import Atomicity, atomicity_of
+from regesta.store import Atomicity, PerClient, atomicity_of
 from regesta_models.blob_records import BlobRecords, Record
 from regesta_models.settings import ARTIFACTS, ArtifactSettings
 from regesta_models.vaults import FolderVault, GridVault, Vault, Writer
@@ -208,7 +207,7 @@ class Blobs:
 
         Raises ConfigurationError if one is stored with other options.
         """
-        known = _prepared.setdefault(self._database.client, set())
+        known = _prepared.of(self._database.client)
         if self._database.name in known:
             return
         await self.records.prepare()
@@ -220,7 +219,8 @@ class Blobs:
         return await atomicity_of(self.records.collection) is not Atomicity.LOCK
 
 
-_prepared: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+# The names of the databases whose indexes are there.
+_prepared = PerClient(set[str])
 
 
 def vault_of(settings: ArtifactSettings) -> Vault | None:

@@ -185,7 +185,7 @@ async def test_nothing_is_left_behind(database: Any) -> None:
 
         async def forgotten() -> bool:
             gc.collect()
-            return hub() is None and not len(hubs._hubs)
+            return hub() is None and not any(hubs._hubs.values())
 
         await eventually_async(forgotten)
 

@@ -6,7 +6,6 @@ answer here, one that was not has left nothing. (draft-ietf-httpapi-idempotency-
 
 import hashlib
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from regesta.errors import Conflict, Invalid, Issue, Unsupported
 from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
 from regesta.operations.refusals import UNSTORABLE, unstorable
 from regesta.operations.unit import Unit
-from regesta.store import STANDARD, Atomicity, acknowledged, atomicity_of, make_indexes, now
+from regesta.store import STANDARD, Atomicity, PerClient, acknowledged, atomicity_of, make_indexes, now
 
 R = TypeVar("R")
 
@@ -45,7 +44,8 @@ class InUse(Exception):
     """Another request with the same key is on its way, or has just been done."""
 
 
-_ready: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+# The names of the databases whose index is there.
+_ready = PerClient(set[str])
 
 
 class Repeats:
@@ -125,7 +125,7 @@ class Repeats:
     async def _prepare(self) -> None:
         """Let MongoDB forget the records after a day. The index is made at the first use in this process."""
         database = self._collection.database
-        ready = _ready.setdefault(database.client, set())
+        ready = _ready.of(database.client)
         if database.name not in ready:
             # To ask for what is there already would wait for the majority.
             if EXPIRY not in await self._collection.index_information():

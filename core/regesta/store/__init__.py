@@ -3,6 +3,7 @@
 from ._batches import Batches
 from ._bson import STANDARD, exactly, is_whole, legible, sendable, tolerant
 from ._changes import Changes, causal_session, cluster_time, committed, keep_images, open_changes
+from ._clients import PerClient
 from ._clock import now
 from ._driver import (
     Atomicity,
@@ -30,6 +31,7 @@ __all__ = [
     "Changes",
     "Documents",
     "LocalServer",
+    "PerClient",
     "Rows",
     "Store",
     "StoreKind",

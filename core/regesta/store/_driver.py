@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 from regesta.errors import ConfigurationError, Unavailable
 
 from ._bson import tolerant
+from ._clients import PerClient
 from ._clock import ask_hello
 
 R = TypeVar("R")
@@ -42,7 +43,7 @@ class Atomicity(Enum):
 
 # By the id of the client: clients are equal by their addresses, and to compare those costs every write more than this.
 _atomicity: dict[int, Atomicity] = {}
-_locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
+_locks = PerClient(asyncio.Lock)
 
 
 def collection_of(document: type[Document]) -> Any:
@@ -239,10 +240,7 @@ async def _awaited(value: Any) -> Any:
 
 def lock_of(collection: Any) -> asyncio.Lock:
     """The lock that stands in for transactions in the memory store."""
-    client = collection.database.client
-    if client not in _locks:
-        _locks[client] = asyncio.Lock()
-    return _locks[client]
+    return _locks.of(collection.database.client)
 
 
 def unavailable(error: PyMongoError) -> Unavailable | None:

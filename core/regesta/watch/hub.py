@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from regesta.errors import Gone, ProblemError, Unavailable
 from regesta.pacing import Pace
-from regesta.store import keep_images, open_changes, unavailable
+from regesta.store import PerClient, keep_images, open_changes, unavailable
 from regesta.watch.audience import Commit, commit_of
 from regesta.watch.watcher import Watcher
 
@@ -23,9 +23,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 # How many readers of one hub may catch up at once: each has a change stream of its own meanwhile.
 CATCHING_UP = 16
 
-_hubs: weakref.WeakKeyDictionary[Any, dict[str, "Hub"]] = weakref.WeakKeyDictionary()
-_kept: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-_asking: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
+_hubs: PerClient[dict[str, "Hub"]] = PerClient(dict)
+_kept = PerClient(set[str])
+_asking = PerClient(asyncio.Lock)
 _ended: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
@@ -130,7 +130,7 @@ async def hub_of(collection: Any) -> AsyncIterator[Hub]:
     if asyncio.get_running_loop() in _ended:
         raise Unavailable("the service is being stopped")
     await kept(collection)
-    hubs = _hubs.setdefault(collection.database.client, {})
+    hubs = _hubs.of(collection.database.client)
     hub = hubs.get(collection.full_name)
     if hub is None or hub.ended or hub.loop is not asyncio.get_running_loop():
         hub = hubs[collection.full_name] = Hub(collection)
@@ -158,21 +158,19 @@ async def kept(collection: Any) -> None:
 
 def asking(collection: Any) -> asyncio.Lock:
     """Held while something is asked of the database that all want to know and one may ask for them."""
-    return _asking.setdefault(collection.database.client, asyncio.Lock())
+    return _asking.of(collection.database.client)
 
 
 def kept_of(collection: Any) -> set[str]:
     """The collections of this client whose images are known to be kept."""
-    return _kept.setdefault(collection.database.client, set())
+    return _kept.of(collection.database.client)
 
 
 def forget(collection: Any, hub: Hub) -> None:
     """Let the next watch of the collection have a new hub: this one ends."""
-    hubs = _hubs.get(collection.database.client, {})
+    hubs = _hubs.of(collection.database.client)
     if hubs.get(collection.full_name) is hub:
         del hubs[collection.full_name]
-    if not hubs:
-        _hubs.pop(collection.database.client, None)
 
 
 def watchers_here() -> int:
