@@ -269,6 +269,9 @@ async def both(database: Any) -> AsyncIterator[Client]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@example(
+    given_=(Kept, {"pets": [{"kind": "cat", "data": {"a": [b"\xff\xfe\x00"]}, "legacy": 1}]}), form="put", choice=0
+)
 @example(given_=(Kept, {"more": {"a": 1, "b": b"\xff\xfe\x00"}}), form="merge", choice=1)
 @given(given_=DOCUMENTS, form=st.sampled_from(FORMS), choice=st.integers(0, 30))
 async def test_a_write_changes_what_it_names(

@@ -182,3 +182,31 @@ async def test_what_it_hides_is_no_filter_unless_that_is_said(any_database: Any)
             assert (await client.get(f"/members?{probe}")).status_code == 422
     async with served(any_database, Member, schemas=read, filters=["name", "pin"]) as client:
         assert len((await client.get("/members?pin=1234")).json()["items"]) == 1
+
+
+class Kept(Document):
+    name: str
+    data: dict[str, Any] = {}
+    secret: str = "hidden"
+
+    class Settings:
+        name = "kept_bytes"
+
+
+class KeptRead(BaseModel):
+    id: str
+    name: str
+    data: dict[str, Any]
+
+    @computed_field
+    def size(self) -> int:
+        return len(self.data)
+
+
+async def test_bytes_that_are_no_text_hide_nothing_else(any_database: Any) -> None:
+    async with served(any_database, Resource(Kept, schemas=Schemas(read=KeptRead))) as client:
+        made = await created(client, "/kepts", {"name": "a"})
+        url = f"/kepts/{made['id']}"
+        await collection_of(Kept).update_one({}, {"$set": {"data": {"raw": [b"\xff\xfe"], "text": b"abc"}}})
+        shown = (await client.get(url)).json()
+    assert shown == {"id": made["id"], "name": "a", "data": {"raw": ["//4="], "text": "abc"}, "size": 2}

@@ -224,6 +224,7 @@ FOUND: list[tuple[str, Any, Any]] = [
     ("list", list[Any], [Int64(1), 1, 1.0, -0.0, Decimal128("1"), None]),
     ("model", Part, {"a": 1, "legacy": MOMENT, "when": MOMENT}),
     ("models", list[Part], [{"legacy": 1}, {"a": Int64(2), "when": b"\xff"}]),
+    ("one_of_models", list[Part | Box[Any]], [{"value": [b"\xff"], "legacy": 1}]),
     ("by_name", Named, {"inner_name": "x"}),
     ("embedded", Inside, {"name": "y"}),
     ("dataclass", Plain, {"n": Int64(1), "legacy": 1}),

@@ -5,9 +5,7 @@ body (bytes) -> document -> stored (dict for MongoDB) -> wire (bytes or dict for
 
 import copy
 import datetime
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -16,10 +14,8 @@ import bson
 import orjson
 from beanie import Document
 from beanie.odm.utils.parsing import parse_obj
-from bson import Decimal128, Regex
 from bson.errors import BSONError
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from regesta.annotations import takes_none
 from regesta.declarations import Operation
@@ -27,9 +23,10 @@ from regesta.errors import Invalid, Issue, Location
 from regesta.inheritance import CLASS_ID, class_field
 from regesta.markers import masks_itself
 from regesta.resource import Resource
+from regesta.schemas.dumping import dump, readable, with_zones
 from regesta.schemas.issues import shortened, validation, with_suggestions
 from regesta.schemas.pages import page_projector
-from regesta.schemas.projection import Projector, as_json, bson_as_json, dumps, projector
+from regesta.schemas.projection import Projector, as_json, dumps, projector
 from regesta.schemas.read_models import ReadModel
 from regesta.schemas.sendable import check_sendable
 from regesta.schemas.shape import Shape, input_name, input_names_at, is_back_link, shape_of
@@ -42,8 +39,6 @@ T = TypeVar("T", bound=Document)
 
 # What Beanie and BSON raise over a value that cannot be encoded; the first for a decimal of too many digits.
 UNENCODABLE = (ArithmeticError, AttributeError, TypeError, ValueError)
-# What Pydantic raises over a value that JSON cannot say; the last for bytes that are not UTF-8 in an extra field.
-UNSHOWABLE = (PydanticSerializationError, TypeError, UnicodeError)
 STORED_ONLY = frozenset({"_id", CLASS_ID, "revision_id"})
 
 
@@ -296,7 +291,7 @@ class Codec(Generic[T]):
     def _parsed(self, raw: Mapping[str, Any]) -> Iterator[T]:
         for zone in (datetime.UTC, None):
             try:
-                document: T = parse_obj(self.document, _readable(raw, zone))  # type: ignore[assignment]
+                document: T = parse_obj(self.document, readable(raw, zone))  # type: ignore[assignment]
             except Exception:  # noqa: BLE001, S112 - validators of the user's own may raise anything
                 continue
             yield document
@@ -354,10 +349,10 @@ class Codec(Generic[T]):
         left_out = masked if view is View.WHOLE else self.hidden
         for attempt, document in enumerate(self._instances(raw)):
             try:
-                dumped, broken = self._dumped(document, self._unshown | left_out, view)
+                dumped, broken = dump(document, self._unshown | left_out, computed=view is View.VISIBLE)
             except Exception:  # noqa: BLE001, S112 - computed fields of the user's own may raise anything
                 continue
-            shown = _zoned(dumped, self._projected(raw, view)) if attempt else dumped
+            shown = with_zones(dumped, self._projected(raw, view)) if attempt else dumped
             links = {
                 self.wire_names[name]: getattr(document, name, None) for name in self._links if name not in left_out
             }
@@ -367,23 +362,6 @@ class Codec(Generic[T]):
                 shown |= {wire: value for wire, value in stored.items() if wire in as_stored}
             return {"id": document.id, **shown, **links}
         return self._projected(raw, view)
-
-    def _dumped(self, document: T, left_out: AbstractSet[str], view: View) -> tuple[dict[str, Any], AbstractSet[str]]:
-        """What Pydantic shows of a document, and the fields that it cannot show."""
-
-        def dump(**which: Any) -> dict[str, Any]:
-            shown: dict[str, Any] = document.model_dump(
-                mode="json", by_alias=True, fallback=bson_as_json, warnings=False, **which
-            )
-            return shown
-
-        computed = view is View.WHOLE
-        try:
-            return dump(exclude=set(left_out), exclude_computed_fields=computed), frozenset()
-        except UNSHOWABLE:
-            names = {*document.__dict__, *(document.__pydantic_extra__ or {})} - left_out
-            broken = {name for name in names if _raises(dump, include={name}, exclude_computed_fields=True)}
-            return dump(exclude={*left_out, *broken}, exclude_computed_fields=computed), broken
 
 
 def _derives_bodies(resource: Resource[Any]) -> bool:
@@ -396,50 +374,11 @@ def _has_encoders(document: type[Document]) -> bool:
     return bool(getattr(getattr(document, "Settings", None), "bson_encoders", None))
 
 
-def _readable(value: Any, zone: datetime.tzinfo | None) -> Any:
-    """With datetimes, which MongoDB stores in UTC, in this zone or without one; decimals and patterns are Python's."""
-    if isinstance(value, datetime.datetime):
-        return (value.astimezone(datetime.UTC) if value.tzinfo else value).replace(tzinfo=zone)
-    if isinstance(value, Decimal128):
-        return value.to_decimal()
-    if isinstance(value, Regex):
-        return _compiled(value)
-    if isinstance(value, dict):
-        return {key: _readable(item, zone) for key, item in value.items()}
-    return [_readable(item, zone) for item in value] if isinstance(value, list) else value
-
-
-def _compiled(pattern: Regex[Any]) -> Any:
-    try:
-        return pattern.try_compile()
-    except re.error:
-        return pattern
-
-
 def _is_still(before: Document, after: Document, name: str) -> bool:
     """Whether a field has the value that it had."""
     missing = object()
     old, new = before.__dict__.get(name, missing), after.__dict__.get(name, missing)
     return old is new or (type(old) is type(new) and bool(old == new))
-
-
-def _raises(function: Callable[..., Any], **arguments: Any) -> bool:
-    try:
-        function(**arguments)
-    except UNSHOWABLE:
-        return True
-    return False
-
-
-def _zoned(shown: Any, stored: Any) -> Any:
-    """With datetimes in UTC that were dumped without a zone, though the model takes them with one."""
-    if isinstance(stored, datetime.datetime):
-        return f"{shown}Z" if shown == _readable(stored, None).isoformat() else shown
-    if isinstance(stored, dict) and isinstance(shown, dict):
-        return {key: _zoned(value, stored.get(key)) for key, value in shown.items()}
-    if isinstance(stored, list) and isinstance(shown, list) and len(stored) == len(shown):
-        return list(map(_zoned, shown, stored))
-    return shown
 
 
 __all__ = ["Codec", "View", "as_json", "dumps"]

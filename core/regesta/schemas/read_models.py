@@ -9,6 +9,7 @@ from bson import ObjectId
 from pydantic import BaseModel, TypeAdapter, create_model, field_validator
 from pydantic_core import PydanticOmit, SchemaValidator, core_schema
 
+from regesta.schemas.dumping import dump
 from regesta.schemas.exact import Schema, children
 from regesta.schemas.projection import as_json
 
@@ -37,13 +38,13 @@ class ReadModel:
         if document.__dict__.keys() >= type(document).model_fields.keys():
             try:
                 whole = self._whole.validate_python(document, from_attributes=True)
-                return _dumped(whole, computed=True)
+                return dump(whole, computed=True, fallback=as_json)[0]
             except _BROKEN:
                 pass
         given = {name: _value(document, info.validation_alias or name) for name, info in self._fields}
         try:
             parts = self._parts.validate_python(given, from_attributes=True, by_alias=False, by_name=True)
-            return _dumped(parts, computed=False)
+            return dump(parts, computed=False, fallback=as_json)[0]
         except _BROKEN:
             return {}
 
@@ -99,7 +100,3 @@ def _value(document: Document, name: Any) -> Any:
         return getattr(document, name, _ABSENT)
     except _BROKEN:
         return _ABSENT
-
-
-def _dumped(read: BaseModel, *, computed: bool) -> dict[str, Any]:
-    return read.model_dump(mode="json", by_alias=True, fallback=as_json, exclude_computed_fields=not computed)
