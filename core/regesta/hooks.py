@@ -21,7 +21,7 @@ from regesta import hookspecs
 from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import ConfigurationError, Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 from regesta.implementations import Implementation, implementations_of
-from regesta.store import collection_of, unavailable
+from regesta.store import as_problem, collection_of
 
 logger = logging.getLogger("regesta.hooks")
 
@@ -305,7 +305,7 @@ def _is_cancelled() -> bool:
 
 def _may_be_repeated(error: PyMongoError) -> bool:
     """Errors of the driver of which the plugin can do nothing: a transaction must see their labels to be retried."""
-    return error.has_error_label("TransientTransactionError") or unavailable(error) is not None
+    return error.has_error_label("TransientTransactionError") or as_problem(error) is not None
 
 
 def _load(point: metadata.EntryPoint) -> Any:

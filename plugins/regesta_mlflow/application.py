@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from regesta import Caller, ProblemError, Registry
 from regesta.http import Callers
-from regesta.store import unavailable
+from regesta.store import as_problem
 from regesta.workspaces import DEFAULT, HEADER, PATTERN
 from regesta_mlflow.calls import Call, Route
 from regesta_mlflow.errors import JSON, Code, Refusal, answer_of, refusal_of
@@ -96,7 +96,7 @@ _DEFECT = Refusal("The server failed; its log says why", Code.INTERNAL_ERROR)
 
 
 def _of_database(error: PyMongoError) -> Refusal:
-    known = unavailable(error)
+    known = as_problem(error)
     if known is not None:
         return refusal_of(known)
     logger.error("request failed", exc_info=error)

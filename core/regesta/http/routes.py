@@ -19,7 +19,7 @@ from regesta.errors import MethodNotAllowed, ProblemError, Unreadable
 from regesta.http.aliases import PATH, content_location
 from regesta.http.headers import refuse_untyped_body
 from regesta.http.problems import from_http_exception, from_validation, problem_response
-from regesta.store import unavailable
+from regesta.store import as_problem
 
 # FastAPI's keys in the scope of a request that an included router answers.
 FASTAPI, CONTEXT, INCLUDED = "fastapi", "effective_route_context", "included_router"
@@ -48,7 +48,7 @@ def answering(inner: Handler) -> Callable[[Request], Coroutine[Any, Any, Respons
             return from_http_exception(error, request.scope["path"])
         except PyMongoError as error:
             # Of what was asked outside of a deadline: the first request of all asks what the server can do.
-            if (known := unavailable(error)) is None:
+            if (known := as_problem(error)) is None:
                 raise
             return problem_response(known, request.scope["path"])
 

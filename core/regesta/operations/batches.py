@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from regesta.errors import Invalid, Issue, Location, ProblemError, Unavailable, Unsupported
+from regesta.errors import Invalid, Issue, Location, ProblemError, TooLarge, Unavailable, Unsupported
 from regesta.operations.creates import Written
 from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
 from regesta.operations.gathering import done_in
@@ -19,7 +19,7 @@ from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
 from regesta.pacing import Pace
 from regesta.schemas import shortened
-from regesta.store import Atomicity, atomicity_of
+from regesta.store import TRANSACTION_TOO_LARGE, Atomicity, atomicity_of
 
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
 Work = Callable[[Unit | None, bool], Awaitable[Written[Any] | None]]
@@ -91,9 +91,9 @@ async def each_by_itself(
 ) -> Sequence[Outcome]:
     """Do each of `works` whatever becomes of the others; the outcomes, as if done one after the other.
 
-    They are tried in one transaction. What fails there is left out and the others are tried again; where that
-    takes too often, each goes by itself. With `bracket` it always is one transaction. `place` is `located` unless
-    given. Raises Unavailable.
+    They are tried in one transaction. What fails there is left out and the others are tried again; if that happens
+    too often, or if MongoDB has no room for all of them in one, each goes by itself. With `bracket` it always is one
+    transaction. `place` is `located` unless given. Raises Unavailable; TooLarge with `bracket`.
     """
     place = place or located
     deadline = time.monotonic() + operations.resource.timeout
@@ -122,6 +122,11 @@ async def each_by_itself(
             except NotRecorded as found:
                 if bracket:
                     raise found.error from None
+                break
+            except TooLarge as error:
+                # Each may fit by itself.
+                if bracket or error.code != TRANSACTION_TOO_LARGE:
+                    raise
                 break
     return await _one_by_one(works, deadline, place, validate_only=validate_only)
 

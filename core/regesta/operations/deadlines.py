@@ -6,7 +6,7 @@ from types import TracebackType
 from pymongo.errors import PyMongoError
 
 from regesta.errors import Unavailable
-from regesta.store import unavailable
+from regesta.store import as_problem
 
 MIN_SECONDS = 0.01  # what is left of a deadline that is over: 0 would mean that there is none
 LATE = "the write took too long; whether it was done is unknown"
@@ -36,5 +36,5 @@ class bounded:  # noqa: N801 - reads as what it does: `async with bounded(second
             raise Unavailable(self._late, code="TIMEOUT") from expired
         if isinstance(error, TimeoutError):
             raise Unavailable(self._late, code="TIMEOUT") from error
-        if isinstance(error, PyMongoError) and (known := unavailable(error)):
+        if isinstance(error, PyMongoError) and (known := as_problem(error)):
             raise known from error

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pymongo.errors import PyMongoError
 
 from regesta.change import Caller
-from regesta.errors import ProblemError
+from regesta.errors import ProblemError, TooLarge
 from regesta.hooks import HookFailed
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, NotRecorded, Pending
@@ -116,7 +116,10 @@ async def once(run: Run, works: Works, send: Step, begin: Step) -> Mapping[int, 
         tried = True
         return await done_in(unit, works, send, begin)
 
-    return await run(work)
+    try:
+        return await run(work)
+    except TooLarge:  # all of them together
+        raise Scattered from None
 
 
 class Gathering:

@@ -12,9 +12,8 @@ from regesta.schemas import Codec
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 UNSTORABLE = (BSONError, OverflowError, UnicodeError)
-# What the server answers where a document would become too large: BSONObjectTooLarge, two without a name, and
-# TransactionTooLargeForCache.
-TOO_LARGE = frozenset({10334, 17419, 17420, 388})
+# What the server answers where a document would become too large: BSONObjectTooLarge, and two without a name.
+TOO_LARGE = frozenset({10334, 17419, 17420})
 # DocumentValidationFailure: by the validator of the collection.
 NOT_VALID = 121
 # IllegalOperation, InvalidOptions, CommandNotSupportedOnView, OperationNotSupportedInTransaction: what a write meets in

@@ -36,7 +36,7 @@ from regesta.operations.refusals import (
 from regesta.operations.unit import Unit
 from regesta.pacing import Pace
 from regesta.resource import Resource
-from regesta.store import STANDARD, Atomicity, atomicity_of, is_whole, sendable, unavailable
+from regesta.store import STANDARD, Atomicity, as_problem, atomicity_of, is_whole, sendable
 
 T = TypeVar("T", bound=Document)
 
@@ -133,7 +133,7 @@ class ChangeSteps(Reads[T]):
                 await pace.rest()
             await unit.hook(self.hooks.record(changes, unit.session))
         except PyMongoError as error:
-            if error.has_error_label("TransientTransactionError") or unavailable(error):
+            if error.has_error_label("TransientTransactionError") or as_problem(error):
                 raise
             if "too large" in str(error):
                 raise too_large() from error
@@ -166,6 +166,8 @@ class ChangeSteps(Reads[T]):
             try:
                 await inserts[0].collection.insert_many([insert.raw for insert in inserts], session=unit.session)
             except BulkWriteError as error:
+                if as_problem(error):
+                    raise
                 position, refused = first_failure(error)
                 insert = inserts[position]
                 raise ItemFailed(insert.index, insert.meaning(refused)) from None

@@ -14,7 +14,7 @@ from regesta.errors import MethodNotAllowed, NotFound, ProblemError
 from regesta.http import problem_response
 from regesta.http.problems import from_http_exception, from_validation
 from regesta.http.routes import ends_with
-from regesta.store import unavailable
+from regesta.store import as_problem
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -67,7 +67,7 @@ def _problem(request: Request, error: Exception) -> Response:
 def _database(request: Request, error: Exception) -> Response:
     """503 where trying again may help; anything else is a defect."""
     assert isinstance(error, PyMongoError)  # noqa: S101  # it is registered for these
-    known = unavailable(error)
+    known = as_problem(error)
     if known is None:
         raise error
     return problem_response(known, request.scope["path"])

@@ -6,7 +6,9 @@ from ._changes import Changes, causal_session, cluster_time, committed, keep_ima
 from ._clients import PerClient
 from ._clock import now
 from ._driver import (
+    TRANSACTION_TOO_LARGE,
     Atomicity,
+    as_problem,
     atomicity_of,
     collection_of,
     delete_each,
@@ -26,6 +28,7 @@ from ._rows import Documents, Rows, aggregated_rows, read_rows, row_groups
 
 __all__ = [
     "STANDARD",
+    "TRANSACTION_TOO_LARGE",
     "Atomicity",
     "Batches",
     "Changes",
@@ -37,6 +40,7 @@ __all__ = [
     "StoreKind",
     "acknowledged",
     "aggregated_rows",
+    "as_problem",
     "atomicity_of",
     "causal_session",
     "cluster_time",

@@ -16,7 +16,7 @@ from beanie.exceptions import CollectionWasNotInitialized
 from pymongo import DeleteOne, ReadPreference, UpdateMany, WriteConcern
 from pymongo.errors import PyMongoError
 
-from regesta.errors import ConfigurationError, Unavailable
+from regesta.errors import ConfigurationError, ProblemError, TooLarge, Unavailable
 
 from ._bson import tolerant
 from ._clients import PerClient
@@ -27,6 +27,10 @@ R = TypeVar("R")
 # Seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
 ABORT_SECONDS = 10.0
+
+# MongoDB says so of any statement of a transaction, and of its commit.
+TRANSACTION_TOO_LARGE_FOR_CACHE = 388
+TRANSACTION_TOO_LARGE = "TRANSACTION_TOO_LARGE"
 
 
 class Atomicity(Enum):
@@ -243,6 +247,16 @@ def lock_of(collection: Any) -> asyncio.Lock:
     return _locks.of(collection.database.client)
 
 
+def as_problem(error: PyMongoError) -> ProblemError | None:
+    """Return what a driver's error means to any client, whatever it asked for; None if that is not known."""
+    if _code_of(error) == TRANSACTION_TOO_LARGE_FOR_CACHE:
+        return TooLarge(
+            "MongoDB has no room for so much in one transaction; nothing was written: write less at once",
+            code=TRANSACTION_TOO_LARGE,
+        )
+    return unavailable(error)
+
+
 def unavailable(error: PyMongoError) -> Unavailable | None:
     """What a driver's error means to a client: Unavailable where trying again may help, else None."""
     # A write that was done, and not acknowledged as it should be, is one that may be undone.
@@ -252,6 +266,15 @@ def unavailable(error: PyMongoError) -> Unavailable | None:
     if isinstance(error, pymongo.errors.OperationFailure) and error.has_error_label("TransientTransactionError"):
         return Unavailable("the write met others too often; nothing was written", code="CONTENTION")
     return None
+
+
+def _code_of(error: PyMongoError) -> int | None:
+    """Return MongoDB's number of the error; of many writes that were sent together, of the first that failed."""
+    details = error.details or {} if isinstance(error, pymongo.errors.BulkWriteError) else {}
+    first: Mapping[str, Any] = next(iter(details.get("writeErrors", ())), {})
+    if "code" in first:
+        return int(first["code"])
+    return error.code if isinstance(error, pymongo.errors.OperationFailure) else None
 
 
 def _is_unacknowledged(error: PyMongoError) -> bool:
