@@ -272,6 +272,7 @@ async def both(database: Any) -> AsyncIterator[Client]:
 @example(
     given_=(Kept, {"pets": [{"kind": "cat", "data": {"a": [b"\xff\xfe\x00"]}, "legacy": 1}]}), form="put", choice=0
 )
+@example(given_=(Kept, {"data": {}, "free": [Regex("a.*", "im")]}), form="move", choice=1)
 @example(given_=(Kept, {"more": {"a": 1, "b": b"\xff\xfe\x00"}}), form="merge", choice=1)
 @given(given_=DOCUMENTS, form=st.sampled_from(FORMS), choice=st.integers(0, 30))
 async def test_a_write_changes_what_it_names(

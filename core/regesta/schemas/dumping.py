@@ -112,5 +112,5 @@ def readable(value: Any, zone: datetime.tzinfo | None) -> Any:
 def _compiled(pattern: Regex[Any]) -> Any:
     try:
         return pattern.try_compile()
-    except re.error:
+    except (re.error, ValueError):  # the latter for flags that Python does not combine
         return pattern

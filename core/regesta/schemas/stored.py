@@ -6,6 +6,7 @@ leave open goes through Beanie's encoder, and so does every document that has ru
 
 import dataclasses
 import datetime
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -111,7 +112,8 @@ def as_beanie(document: Document, *, keep_nulls: bool) -> dict[str, Any]:
 class BsonEncoder(Encoder):
     """Beanie's encoder, which leaves every type of BSON's own as it is, takes dataclasses, and puts sets into an order.
 
-    The order keeps a set that did not change from looking like another one.
+    The order keeps a set that did not change from looking like another one. A pattern is stored without the flag
+    that Python adds to each one, so that a stored pattern stays the same.
     """
 
     def encode(self, obj: Any) -> Any:
@@ -119,6 +121,8 @@ class BsonEncoder(Encoder):
         if not isinstance(obj, tuple(self.custom_encoders)):
             if type(obj) in _LEFT_OUT:
                 return obj
+            if isinstance(obj, re.Pattern):
+                return _regex(obj)
             if dataclasses.is_dataclass(obj):
                 return {key: self.encode(value) for key, value in _members_of(obj)}
             if isinstance(obj, Mapping):
@@ -152,6 +156,11 @@ class _EmbeddedEncoder(BsonEncoder):
 
     def _encode_document(self, obj: Document) -> Mapping[str, Any]:
         return {key: value for key, value in super()._encode_document(obj).items() if key != "revision_id" or value}
+
+
+def _regex(pattern: "re.Pattern[Any]") -> "Regex[Any]":
+    """The pattern in BSON. Each pattern of text has the flag UNICODE in Python, which MongoDB does not know."""
+    return Regex(pattern.pattern, pattern.flags & ~re.UNICODE)
 
 
 _ONE_LINK = (LinkTypes.DIRECT, LinkTypes.OPTIONAL_DIRECT)
