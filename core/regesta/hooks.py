@@ -22,6 +22,7 @@ from regesta.change import Access, AuditEvent, Change, HistoryRequest
 from regesta.errors import ConfigurationError, Conflict, Forbidden, Invalid, Issue, PluginError, ProblemError
 from regesta.implementations import Implementation, implementations_of
 from regesta.store import as_problem, collection_of
+from regesta.time_limits import TimeLimit
 
 logger = logging.getLogger("regesta.hooks")
 
@@ -236,7 +237,7 @@ class Hooks:
     async def attempt(self, plugin: str, hook: str, told: Awaitable[Any], seconds: float | None) -> None:
         """Await what cannot fail a write any more: that it raises or takes too long is counted in `failures`."""
         try:
-            async with asyncio.timeout(seconds):
+            async with TimeLimit(seconds):
                 await told
         except asyncio.CancelledError:
             if _is_cancelled():

@@ -4,7 +4,6 @@ An upload keeps its bytes first (`blobs.py`), where nothing names them, and adds
 version like any other: with hooks and audit, in one transaction. So whatever ends it halfway, nothing half is visible.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,13 +37,11 @@ class Opened:
     async def begin(self, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """All that `read` yields, once its first piece is there. Raises NotFound where it is lost, Unavailable."""
         try:
-            async with asyncio.timeout(STEP):
+            async with bounded(STEP, "the bytes did not come in time"):
                 first = await anext(pieces, b"")
         except LookupError as error:
             what = f"the bytes of {self.artifact.path!r} are lost"
             raise NotFound(f"{what}: an upload of the same file brings them back", code="BYTES_NOT_KEPT") from error
-        except TimeoutError as error:
-            raise Unavailable("the bytes did not come in time") from error
         return _joined(first, pieces)
 
 

@@ -137,9 +137,9 @@ class Lineages:
     async def graph(self, caller: Caller, model: str, number: str, direction: Direction, depth: int) -> dict[str, Any]:
         """The graph. Raises NotFound, Invalid where it is too large, Unsupported in memory, Unavailable."""
         versions = self._versions
-        if await atomicity_of(versions.collection) is Atomicity.LOCK:
-            raise Unsupported("the memory store follows no lineages", code="LINEAGE_UNSUPPORTED")
         async with bounded(versions.resource.timeout):
+            if await atomicity_of(versions.collection) is Atomicity.LOCK:
+                raise Unsupported("the memory store follows no lineages", code="LINEAGE_UNSUPPORTED")
             root = await versions.find(caller, (model, number))
             if root is None:
                 raise NotFound(f"there is no version {number!r}")

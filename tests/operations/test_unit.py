@@ -83,3 +83,37 @@ async def test_who_goes_away_while_others_are_told_does_not_keep_it_from_them() 
         return told == ["slow", "next one"]
 
     await eventually_async(all_told)
+
+
+async def test_a_transaction_that_is_given_up_twice_is_still_seen_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time while it aborts: an abort that never comes to its end is ended later."""
+    begun, aborting, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def never_aborts(_: Any, attempt: Callable[[Any], Awaitable[Any]], __: float) -> Any:
+        try:
+            return await attempt(None)
+        except asyncio.CancelledError:
+            aborting.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    async def hook() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def work(unit: Unit) -> None:
+        await unit.hook(hook())
+
+    monkeypatch.setattr(unit, "in_transaction", never_aborts)
+    monkeypatch.setattr(unit, "atomicity_of", transactions)
+    monkeypatch.setattr(unit, "PATIENCE", 0.05)
+    writing = asyncio.create_task(unit.run_unit(object(), work, transactional=True, seconds=10))
+    await begun.wait()
+    writing.cancel()
+    await aborting.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await asyncio.wait_for(ended.wait(), 20)

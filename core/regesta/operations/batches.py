@@ -11,7 +11,7 @@ from typing import Any
 
 from regesta.errors import Invalid, Issue, Location, ProblemError, TooLarge, Unavailable, Unsupported
 from regesta.operations.creates import Written
-from regesta.operations.deadlines import LATE, MIN_SECONDS, bounded
+from regesta.operations.deadlines import LATE, MIN_SECONDS, atomicity_in, bounded
 from regesta.operations.gathering import done_in
 from regesta.operations.locations import relocated
 from regesta.operations.pending import ItemFailed, NotRecorded
@@ -19,7 +19,7 @@ from regesta.operations.unit import Unit
 from regesta.operations.writes import Operations
 from regesta.pacing import Pace
 from regesta.schemas import shortened
-from regesta.store import TRANSACTION_TOO_LARGE, Atomicity, atomicity_of
+from regesta.store import TRANSACTION_TOO_LARGE, Atomicity
 
 # One write of a batch, in a unit or by itself, then perhaps with `validate_only`; None is what a delete leaves.
 Work = Callable[[Unit | None, bool], Awaitable[Written[Any] | None]]
@@ -53,7 +53,7 @@ async def all_or_nothing(
     Raises the problem of the first that fails, with all that is found invalid, as `located` puts it; Unsupported
     where several would need a transaction that the store does not have.
     """
-    if await atomicity_of(operations.collection) is not Atomicity.TRANSACTIONS:
+    if await atomicity_in(operations.collection, operations.resource.timeout) is not Atomicity.TRANSACTIONS:
         if len(works) > 1 or bracket:
             raise Unsupported("this store has no transactions", code="TRANSACTIONS_UNSUPPORTED")
         deadline = time.monotonic() + operations.resource.timeout
@@ -97,8 +97,9 @@ async def each_by_itself(
     """
     place = place or located
     deadline = time.monotonic() + operations.resource.timeout
+    atomicity = await atomicity_in(operations.collection, operations.resource.timeout)
     failed: dict[int, ProblemError] = {i: found for i, found in enumerate(works) if isinstance(found, ProblemError)}
-    if bracket or await atomicity_of(operations.collection) is Atomicity.TRANSACTIONS:
+    if bracket or atomicity is Atomicity.TRANSACTIONS:
         attempts = len(works) + 1 if bracket else MAX_ATTEMPTS
         for _ in range(attempts):
             left = {

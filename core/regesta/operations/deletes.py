@@ -1,6 +1,5 @@
 """The whole way of a delete, and back from a soft one."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -25,6 +24,7 @@ from regesta.operations.updates import Updates
 from regesta.pacing import Pace
 from regesta.resource import Resource
 from regesta.store import delete_each, row_groups
+from regesta.time_limits import TimeLimit
 
 if TYPE_CHECKING:
     from regesta.operations.writes import Operations
@@ -171,7 +171,7 @@ class Deletes(Updates[T]):
 async def _forget(numberings: Sequence[Numbering]) -> None:
     """What stays after all is in nobody's way: the delete stands, and its answer is not to wait for it."""
     with suppress(PyMongoError, TimeoutError):
-        async with asyncio.timeout(FORGET_SECONDS):
+        async with TimeLimit(FORGET_SECONDS):
             await forget(numberings)
 
 

@@ -206,11 +206,12 @@ async def _in_transaction(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         interrupt.request()
-        await asyncio.wait({task}, timeout=GRACE)
-        if not task.done():
-            _leave(task)
-            raise
-        if not task.cancelled() and task.exception() is None:
+        try:
+            await asyncio.wait({task}, timeout=GRACE)
+        finally:
+            if not task.done():
+                _leave(task)
+        if task.done() and not task.cancelled() and task.exception() is None:
             return task.result()
         raise
 

@@ -17,7 +17,7 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.bodies import Bodies
 from regesta.operations.creates import Build, Written
-from regesta.operations.deadlines import MIN_SECONDS, bounded
+from regesta.operations.deadlines import MIN_SECONDS, atomicity_in, bounded
 from regesta.operations.deletes import Deletes
 from regesta.operations.etags import NO_CONDITION, Precondition
 from regesta.operations.gathering import Gathering, Target, Works, once
@@ -26,7 +26,7 @@ from regesta.operations.turns import Turns
 from regesta.operations.unit import Unit, rehearse, run_unit
 from regesta.operations.updates import Edit
 from regesta.resource import Resource
-from regesta.store import Atomicity, atomicity_of
+from regesta.store import Atomicity
 
 T = TypeVar("T", bound=Document)
 R = TypeVar("R")
@@ -104,10 +104,10 @@ class Operations(Deletes[T]):
         return await self.gathering.join(work, alone, target)
 
     async def _gathers(self) -> bool:
-        """Whether creates that come at once share a transaction: where none of them may wait for long."""
+        """Whether creates that come at once share a transaction: if none of them may wait for long."""
         document = self.resource.document
         quick = self.transactional and self.hooks.quick(document) and not actions.may_read(document, actions.CREATED)
-        return quick and await atomicity_of(self.collection) is Atomicity.TRANSACTIONS
+        return quick and await atomicity_in(self.collection, self.resource.timeout) is Atomicity.TRANSACTIONS
 
     async def _together(self, works: Works, targets: Sequence[Target]) -> Mapping[int, Any]:
         return await once(self.run, works, self.send, lambda unit: self._find_parents(unit, targets))

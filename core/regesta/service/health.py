@@ -1,6 +1,5 @@
 """`/livez` and `/readyz`: what an orchestrator asks."""
 
-import asyncio
 from typing import Any, Literal
 
 import pymongo
@@ -11,6 +10,7 @@ from pymongo.errors import PyMongoError
 from regesta.errors import Unavailable
 from regesta.http import ProblemRoute, Tag, problem_answer
 from regesta.store import ping
+from regesta.time_limits import TimeLimit
 
 PING = 1.0  # seconds
 
@@ -42,7 +42,7 @@ class Readiness:
         try:
             # Both: the driver's bound ends what it does in threads, the other holds where it does not look.
             with pymongo.timeout(PING):
-                async with asyncio.timeout(PING):
+                async with TimeLimit(PING):
                     await ping(self._database.client)
         except (PyMongoError, TimeoutError) as error:
             raise Unavailable("the store does not answer", code="STORE_UNAVAILABLE") from error

@@ -99,6 +99,11 @@ async def atomicity_of(collection: Any) -> Atomicity:
     return known
 
 
+def known_atomicity(collection: Any) -> Atomicity | None:
+    """The same, without a round trip: None until it was asked for."""
+    return _atomicity.get(id(collection.database.client))
+
+
 async def started_session(collection: Any, **options: Any) -> Any:
     """A session of the collection's client, for the caller to end."""
     return await _awaited(collection.database.client.start_session(**options))

@@ -1,6 +1,5 @@
 """One watch: from where the reader was, through what it missed, to the stream that all share."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +9,7 @@ from regesta.declarations import WatchLimits
 from regesta.errors import Unavailable
 from regesta.operations import bounded
 from regesta.store import Changes, open_changes
+from regesta.time_limits import TimeLimit
 from regesta.watch.audience import Audience, Commit, beat, commit_of, order_of, pieces
 from regesta.watch.hub import Hub, hub_of, watchers_here
 from regesta.watch.tokens import Position
@@ -64,7 +64,7 @@ class Watch:
         seen = order_of(self._position)
         while (left := end - self._clock()) > 0:
             try:
-                async with asyncio.timeout(min(self._limits.heartbeat, left)):
+                async with TimeLimit(min(self._limits.heartbeat, left)):
                     found = await self._watcher.next()
             except TimeoutError:
                 if self._watcher.idle:
