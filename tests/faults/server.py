@@ -27,6 +27,9 @@ from regesta.operations import repeats, vouching
 from regesta.store import open_store
 
 GULLIBLE = "--gullible"
+# Motor waits for each statement in a thread, and has five for each processor: all of them would wait for the majority,
+# and nothing else would reach the database.
+THREADS = 64
 
 
 def application() -> FastAPI:
@@ -100,7 +103,7 @@ class Server:
     def __init__(self, uri: str, database: str, *options: str) -> None:
         command = [sys.executable, "-m", "tests.faults.server", "0", uri, database, *options]
         path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
-        environment = {**os.environ, "PYTHONPATH": path}
+        environment = {**os.environ, "PYTHONPATH": path, "MOTOR_MAX_WORKERS": str(THREADS)}
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{self._next()}"
         self._pid = self._next()
