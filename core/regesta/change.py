@@ -154,6 +154,11 @@ class Change(Generic[T]):
         return self.caller.actor
 
     @property
+    def described(self) -> bool:
+        """Whether its event was made already."""
+        return self._event is not None
+
+    @property
     def event(self) -> AuditEvent:
         """The event of this change: known once it is stored, so for `record_change` and later.
 

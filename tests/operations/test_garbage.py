@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import pytest
 from beanie import Document, Indexed, init_beanie
+from tests.resources.serving import served
 
 from regesta import Change, Hooks, Resource, hookimpl
-from regesta.audit import AuditTrail
+from regesta.audit import AuditRecord, AuditTrail
 from regesta.change import Caller
 from regesta.operations import MergePatch, Registry
 
@@ -48,3 +49,33 @@ async def test_a_change_needs_no_garbage_collector(any_database: Any, no_collect
     await leaves.create(Caller(), (), lambda: leaves.codec.from_values({"name": "oak"}))
     await leaves.update(Caller(), ("oak",), leaves.bodies.patched(MergePatch({"colour": "red"})))
     assert [found() for found in watcher.seen] == [None, None]
+
+
+def create(name: Any) -> dict[str, Any]:
+    return {"op": "create", "body": {"name": name}}
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    "last",
+    [
+        create("a"),
+        create("there"),
+        create(1),
+        {"op": "patch", "key": "there", "body": {"colour": "red"}},
+        {"op": "patch", "key": "nobody", "body": {"colour": "red"}},
+        {"op": "patch", "key": "there", "body": {"colour": 1}},
+        {"op": "delete", "key": "nobody"},
+    ],
+)
+async def test_a_batch_needs_no_garbage_collector(
+    database: Any, no_collector: None, atomic: bool, last: dict[str, Any]
+) -> None:
+    """Also if it fails: an error that holds its own traceback holds all that was sent."""
+    async with served(
+        database, Leaf, name="leaves", key="name", hooks=Hooks(AuditTrail()), also=[AuditRecord]
+    ) as client:
+        await client.post("/leaves", json={"name": "there"})
+        body = {"atomic": atomic, "operations": [create("b"), last, create("c")]}
+        await client.post("/leaves:batch", json=body)
+    assert [found for found in gc.get_objects() if type(found) is Leaf] == []

@@ -9,6 +9,7 @@ from regesta import Caller, Duplicate, Hooks, Parent, Registry, Resource, Unit
 from regesta.audit import AuditRecord, AuditTrail
 from regesta.errors import ProblemError
 from regesta.operations import Work, all_or_nothing, each_by_itself
+from regesta.operations.batches import whole
 from regesta.store import collection_of
 
 
@@ -92,10 +93,10 @@ async def below_their_parents(names: list[str]) -> None:
 @pytest.mark.parametrize("counter", ["", "count"])
 async def test_all_of_them(database: Any, counter: str) -> None:
     registry = await registered(database, counter)
-    await all_or_nothing(registry["authors"], [both(registry, "a"), both(registry, "b")])
+    await all_or_nothing(registry["authors"], [both(registry, "a"), both(registry, "b")], whole)
     await below_their_parents(["a", "b"])
     with pytest.raises(Duplicate) as refused:
-        await all_or_nothing(registry["series"], [both(registry, "c"), both(registry, "a")])
+        await all_or_nothing(registry["series"], [both(registry, "c"), both(registry, "a")], whole)
     assert refused.value.detail.startswith("operations.1: there is another author")
     await below_their_parents(["a", "b"])
 
@@ -104,6 +105,6 @@ async def test_all_of_them(database: Any, counter: str) -> None:
 async def test_those_that_can(database: Any, counter: str) -> None:
     registry = await registered(database, counter)
     works = [both(registry, name) for name in ("a", "b", "a", "c")]
-    outcomes = await each_by_itself(registry["books"], works)
+    outcomes = await each_by_itself(registry["books"], works, whole)
     assert [isinstance(outcome, ProblemError) for outcome in outcomes] == [False, False, True, False]
     await below_their_parents(["a", "b", "c"])

@@ -1,9 +1,9 @@
 """`POST /books:batch`: many writes in one request, by the same way as single ones."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
 
-from beanie import Document
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,26 +11,25 @@ from regesta.change import Caller
 from regesta.declarations import BATCH_BODIES, BATCH_VALUES, Operation
 from regesta.errors import Invalid, ProblemError, TooLarge
 from regesta.http.batch_bodies import BatchBody, Item, read_batch
+from regesta.http.batch_works import Creation, Deletion, Edition
 from regesta.http.exchange import Exchange
 from regesta.http.headers import JSON, check_path, media_type_of
 from regesta.http.idempotency import answer_once
-from regesta.http.large_bodies import kept_answer, large_body_of
+from regesta.http.large_bodies import Parts, kept_answer, large_body_of
 from regesta.http.methods import only_validates
 from regesta.http.problems import problem_of
 from regesta.http.responses import quoted
 from regesta.operations import (
     JsonPatch,
     MergePatch,
-    Operations,
     Patch,
     Unit,
     Work,
-    Written,
     all_or_nothing,
     each_by_itself,
 )
 from regesta.operations.actions import REPLACED
-from regesta.operations.batches import Bracket, Outcome, located, merged
+from regesta.operations.batches import Bracket, Failures, Keep, Outcome, Settled, whole
 from regesta.operations.repeats import Answer, Repeats
 from regesta.pacing import Pace
 from regesta.schemas import Path, Widen, check_storable, check_value_count, dumps, parse_json
@@ -75,35 +74,46 @@ class Batch:
         repeats: Repeats | None,
         dry: bool,
     ) -> Response:
-        works = await self._prepared(request, resolved, caller, batch)
-        atomic, keys = batch.atomic, [item.key if isinstance(item, Item) else None for item in batch.items]
-        del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
-        parents = self._exchange.keys(request) or None
-        if dry or repeats is None:
-            outcomes = await self._done(works, parents, atomic=atomic, validate_only=dry)
-            results = _results(request, keys, outcomes, validate_only=dry)
-            return await kept_answer(results)
+        with Parts() as parts:
+            keys = [item.key if isinstance(item, Item) else None for item in batch.items]
 
-        async def perform(repeats: Repeats) -> Answer:
-            answers: list[Answer] = []
+            def keep(index: int, outcome: Outcome) -> slice:
+                return parts.put(dumps(_result(request, keys[index], whole(index, outcome), validate_only=dry)))
 
-            async def conclude(unit: Unit, outcomes: Sequence[Outcome]) -> None:
-                content = b"".join([part async for part in _results(request, keys, outcomes)])
-                answers.append(Answer(200, {}, content))
-                await repeats.keep(unit, answers[-1])
+            atomic, works = batch.atomic, await self._prepared(request, resolved, caller, batch, keep)
+            del batch  # what was sent is not needed any more, and much of what the garbage collector would look at
+            way = all_or_nothing if atomic else each_by_itself
+            doing = partial(way, self._operations, works, keep, self._exchange.keys(request) or None)
+            if dry or repeats is None:
+                return await kept_answer(_results(parts, await doing(validate_only=dry)))
 
-            await self._done(works, parents, Bracket(repeats.begin, conclude), atomic=atomic)
-            return answers[-1]
+            async def perform(repeats: Repeats) -> Answer:
+                answers: list[Answer] = []
 
-        return await answer_once(repeats, self._resource.timeout, perform)
+                async def conclude(unit: Unit, results: Sequence[slice]) -> None:
+                    content = b"".join([part async for part in _results(parts, results)])
+                    answers.append(Answer(200, {}, content))
+                    await repeats.keep(unit, answers[-1])
+
+                await doing(bracket=Bracket(repeats.begin, conclude))
+                return answers[-1]
+
+            return await answer_once(repeats, self._resource.timeout, perform)
 
     async def _prepared(
-        self, request: Request, resolved: tuple[Any, Any], caller: Caller, batch: BatchBody
-    ) -> list[Work | ProblemError]:
-        """What each item will do, or what is wrong with it already."""
+        self,
+        request: Request,
+        resolved: tuple[Any, Any],
+        caller: Caller,
+        batch: BatchBody,
+        keep: Keep[slice],
+    ) -> list[Any]:
+        """What each item will do; of a batch that is not atomic also what is kept of those that are wrong already.
+
+        Raises what is wrong with one that is atomic.
+        """
         callers, parents = self._exchange.callers, self._exchange.keys(request)
-        works: list[Work | ProblemError] = []
-        pace = Pace()
+        works, failures, pace = list[Work | Settled[slice]](), Failures(), Pace()
         for index, item in enumerate(batch.items):
             try:
                 if isinstance(item, Invalid):
@@ -111,8 +121,12 @@ class Batch:
                 own = await callers.of(request, item.operation, *resolved, item.key) if callers.asks else caller
                 works.append(self._work(own, parents, item))
             except ProblemError as error:
-                works.append(located(error, index))
+                if batch.atomic:
+                    failures.add(index, error)
+                else:
+                    works.append(Settled(keep(index, error)))
             await pace.rest()
+        failures.check()
         return works
 
     def _widening(self, tree: Any) -> Widen:
@@ -134,28 +148,15 @@ class Batch:
         if self._resource.require_if_match:
             item.condition.demand()
         if item.operation is Operation.DELETE:
-            return lambda unit, dry: operations.delete(
-                caller, keys, condition=item.condition, cascade=item.cascade, unit=unit, validate_only=dry
-            )
+            return Deletion(operations, caller, keys, item.condition, item.cascade)
         if item.operation is Operation.PATCH:
-            patch = operations.bodies.patched(self._patch(caller, item.body))
-            return lambda unit, dry: operations.update(
-                caller, keys, patch, condition=item.condition, unit=unit, validate_only=dry
-            )
+            edit = operations.bodies.patched(self._patch(caller, item.body))
+            return Edition(operations, caller, keys, edit, item.condition)
         tree = self._exchange.checked(caller, item.body)
         tree = operations.bodies.with_key(tree, keys[-1])
-        build = operations.bodies.builder(self._encoded(tree), tree, caller.scope)
+        build = operations.bodies.builder(self._encoded(tree), tree, caller.scope) if item.allow_missing else None
         edit = operations.bodies.replacement(tree, caller.scope)
-        return lambda unit, dry: operations.update(
-            caller,
-            keys,
-            edit,
-            condition=item.condition,
-            events=REPLACED,
-            otherwise=build if item.allow_missing else None,
-            unit=unit,
-            validate_only=dry,
-        )
+        return Edition(operations, caller, keys, edit, item.condition, REPLACED, build)
 
     def _creation(self, caller: Caller, parents: tuple[str, ...], body: Any) -> Work:
         tree = self._exchange.checked(caller, body)
@@ -177,67 +178,15 @@ class Batch:
         check_value_count(encoded, self._resource.max_body_values)
         return encoded
 
-    async def _done(
-        self,
-        works: Sequence[Work | ProblemError],
-        parents: Any,
-        bracket: Bracket | None = None,
-        *,
-        atomic: bool,
-        validate_only: bool = False,
-    ) -> Sequence[Outcome]:
-        if not atomic:
-            return await each_by_itself(self._operations, works, parents, bracket=bracket, validate_only=validate_only)
-        if failures := [work for work in works if isinstance(work, ProblemError)]:
-            raise merged(failures)
-        ready = [work for work in works if not isinstance(work, ProblemError)]
-        return await all_or_nothing(self._operations, ready, parents, bracket=bracket, validate_only=validate_only)
 
-
-async def _results(
-    request: Request, keys: Sequence[str | None], outcomes: Sequence[Outcome], *, validate_only: bool = False
-) -> AsyncGenerator[bytes]:
+async def _results(parts: Parts, places: Sequence[slice]) -> AsyncGenerator[bytes]:
     """The JSON of the answer, part by part."""
     pace, before = Pace(), b'{"results":['
-    for key, outcome in zip(keys, outcomes, strict=True):
-        yield before + dumps(_result(request, key, outcome, validate_only=validate_only))
+    for place in places:
+        yield before + parts.get(place)
         before = b","
         await pace.rest()
     yield b"]}"
-
-
-class Creation:
-    """The creation of a document, which is built at once. Raises Invalid.
-
-    A thousand of them wait for their turn: so it keeps the body as bytes, and is one object where a closure over as
-    much would be a dozen. The garbage collector looks at each.
-    """
-
-    __slots__ = ("_body", "_caller", "_first", "_operations", "_parents")
-
-    def __init__(
-        self, operations: Operations[Any], caller: Caller, parents: tuple[str, ...], body: bytes, tree: dict[str, Any]
-    ) -> None:
-        self._operations, self._caller, self._parents, self._body = operations, caller, parents, body
-        self._first: Document | None = operations.bodies.builder(body, tree, caller.scope)()
-
-    async def __call__(self, unit: Unit | None, dry: bool) -> Written[Any]:  # noqa: FBT001 - see Work
-        """Create it in this unit."""
-        create = self._operations.create
-        written: Written[Any] = await create(self._caller, self._parents, self._built, unit, validate_only=dry)
-        return written
-
-    def _built(self) -> Any:
-        """The document; another one each time."""
-        built, self._first = self._first, None
-        return (
-            built
-            or self._operations.bodies.builder(
-                self._body,
-                parse_json(self._body, self._operations.resource.max_body_values),
-                self._caller.scope,
-            )()
-        )
 
 
 def _result(request: Request, key: str | None, outcome: Outcome, *, validate_only: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from regesta.http.outbox import Outbox
 from regesta.http.received import small_pieces_of
 from regesta.operations import Work, Written, each_by_itself, relocated
 from regesta.operations.actions import REPLACED
-from regesta.operations.batches import Outcome
+from regesta.operations.batches import Outcome, Settled
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
 from regesta.resource import Resource
@@ -160,7 +160,7 @@ class Imports(Generic[T]):
 
     async def _results(self, run: _Run, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Write some lines, each by itself and in their order; together where that is as good."""
-        pace, works = Pace(), list[Work | ProblemError]()
+        pace, works = Pace(), list[Work | Settled[Outcome]]()
         for line in lines:
             works.append(await self._work(run, line))
             await pace.rest()
@@ -168,9 +168,9 @@ class Imports(Generic[T]):
             outcomes = await each_by_itself(
                 self._operations,
                 works,
+                lambda _, outcome: self._placed(outcome) if isinstance(outcome, ProblemError) else outcome,
                 run.parents or None,
                 validate_only=run.validate_only,
-                place=lambda error, _: self._placed(error),
             )
         except ProblemError as error:
             outcomes = [error] * len(lines)
@@ -188,7 +188,7 @@ class Imports(Generic[T]):
         said = {"line": line.number, "status": 201 if outcome.created else 200, "key": outcome.key}
         return said if run.validate_only else {**said, "etag": f'"{outcome.etag}"'}
 
-    async def _work(self, run: _Run, line: Line) -> Work | ProblemError:
+    async def _work(self, run: _Run, line: Line) -> Work | Settled[Outcome]:
         """What a line does in a unit, or what is wrong with it already."""
         try:
             if line.text is None:
@@ -200,7 +200,7 @@ class Imports(Generic[T]):
                 return await self._replacing(run, tree, key)
             build = bodies.builder(text, tree, run.caller.scope)
         except ProblemError as error:
-            return self._placed(error)
+            return Settled(self._placed(error))
         return lambda unit, dry: self._operations.create(run.caller, run.parents, build, unit, validate_only=dry)
 
     async def _replacing(self, run: _Run, tree: dict[str, Any], key: str) -> Work:

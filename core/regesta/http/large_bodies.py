@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from tempfile import SpooledTemporaryFile
+from typing import Self
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,6 +53,32 @@ async def large_body_of(request: Request, limit: int, seconds: float) -> AsyncIt
             yield kept.read()
         finally:
             turn.release()
+
+
+class Parts:
+    """Parts of an answer that wait until all of them are known; if they are large, on the disk."""
+
+    def __init__(self) -> None:
+        self._kept = SpooledTemporaryFile(max_size=LARGE)  # noqa: SIM115 - closed by `__exit__`
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._kept.close()
+
+    def put(self, part: bytes) -> slice:
+        """Keep a part; where it lies."""
+        self._kept.seek(self._end)
+        self._kept.write(part)
+        start, self._end = self._end, self._end + len(part)
+        return slice(start, self._end)
+
+    def get(self, place: slice) -> bytes:
+        """The part that lies there."""
+        self._kept.seek(place.start)
+        return self._kept.read(place.stop - place.start)
 
 
 async def kept_answer(parts: AsyncGenerator[bytes]) -> Response:

@@ -58,10 +58,10 @@ class Creates(ChangeSteps[T]):
         after = await self._prepared(change, unit, actions.CREATED)
         self._put_in_place(after, caller, parent)
         after.__dict__["id"] = self._new_id(after)
-        raw, tag = self._encoded_new(after)
+        raw, tag, size = self._encoded_new(after)
         change.key = self.addresses.new_key(raw, asked)
         await self._judge(change, unit)
-        await self._insert(raw, caller, unit)
+        await self._insert(raw, size, caller, unit)
         await self._record(change, None, raw, unit, tag)
         self._announce(change, unit, actions.CREATED)
         return Written(raw, self.codec_for(raw), self.addresses, created=True, tag=tag)
@@ -160,9 +160,9 @@ class Creates(ChangeSteps[T]):
             return after.id
         return PydanticObjectId()
 
-    async def _insert(self, raw: dict[str, Any], caller: Caller, unit: Unit) -> None:
+    async def _insert(self, raw: dict[str, Any], size: int, caller: Caller, unit: Unit) -> None:
         if unit.pending is not None:
-            unit.pending.insert(raw, self.collection, partial(self._refusal, scope=caller.scope))
+            unit.pending.insert(raw, size, self.collection, partial(self._refusal, scope=caller.scope))
             return
         try:
             if unit.read_only:

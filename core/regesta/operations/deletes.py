@@ -68,9 +68,12 @@ class Deletes(Updates[T]):
         await self._record_each(zip(changes, raws, left, repeat("")), unit)
         for change in changes:
             self._announce(change, unit, actions.DELETED)
+        if cascaded and unit.pending is not None and unit.pending.heavy:
+            await self.send(unit)
 
     async def _deleting(self, unit: Unit, caller: Caller, raw: dict[str, Any], *, cascaded: bool) -> Change[T]:
         """The change that deletes a document, once nothing speaks against it."""
+        unit.holds(raw)
         stored = self.stored(raw)
         before = stored.document
         change = Change(

@@ -76,21 +76,38 @@ Together = Callable[[Works, Sequence[Target]], Awaitable[Mapping[int, Any]]]
 Step = Callable[[Unit], Awaitable[None]]
 
 
-async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = None) -> dict[int, Any]:
-    """What became of each, in one unit that holds back what it writes; `send` sends it. `begin` comes before.
+def _whole(_: int, outcome: Any) -> Any:
+    return outcome
 
-    One that fails and has done nothing yet does not stop the others. Raises ItemFailed where one fails that has, or
-    whose plugin did: only an abort undoes it.
+
+async def done_in(
+    unit: Unit, works: Works, send: Step, begin: Step | None = None, keep: Callable[[int, Any], Any] = _whole
+) -> dict[int, Any]:
+    """What `keep` makes of each outcome, in one unit that holds back what it writes; `send` sends it.
+
+    `begin` comes before. What is held back is sent at the end, and whenever it is too much to be held back. `keep` is
+    given what was sent, or a problem. One that fails and has done nothing yet does not stop the others. Raises
+    ItemFailed where one fails that has, or whose plugin did: only an abort undoes it.
     """
     unit.pending = pending = Pending()
     outcomes: dict[int, Any] = {}
+    waiting: list[int] = []
     if begin is not None:
         await begin(unit)
     pace = Pace()
+
+    async def send_all() -> None:
+        await send(unit)
+        for index in waiting:
+            outcomes[index] = keep(index, outcomes[index])
+            await pace.rest()
+        waiting.clear()
+
     for index, work in works.items():
         pending.index, before = index, pending.effects
         try:
             outcomes[index] = await work(unit)
+            waiting.append(index)
         except HookFailed as error:
             # Whatever the plugin did within the transaction, or MongoDB refused to it, which has ended it.
             raise ItemFailed(index, error) from None
@@ -99,9 +116,11 @@ async def done_in(unit: Unit, works: Works, send: Step, begin: Step | None = Non
                 # What is held back came before it, and may fail too.
                 await send(unit)
                 raise ItemFailed(index, error) from None
-            outcomes[index] = error
+            outcomes[index] = keep(index, error)
         await pace.rest()
-    await send(unit)
+        if pending.heavy:
+            await send_all()
+    await send_all()
     return outcomes
 
 

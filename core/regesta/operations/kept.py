@@ -39,6 +39,11 @@ def kept(after: Any, origin: Origin | None, trace: Any = None) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Equal in BSON: 1, 1.0 and True are three things there, so are 0.0 and -0.0; an instant is one in every zone."""
+    if (kind := type(one)) is type(other):
+        if kind is list:
+            return len(one) == len(other) and all(map(same, one, other))
+        if kind in _EQUAL_ALIKE:
+            return bool(one == other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -46,6 +51,10 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is type(other) and one == other and (one != 0 or type(one) is not float):
         return True
     return bool(_encoded(one) == _encoded(other))
+
+
+# Types whose equal values have the same BSON, and no others have it.
+_EQUAL_ALIKE = frozenset({str, int, bool, type(None)})
 
 
 def _members(after: dict[str, Any], origin: Origin | None, trace: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from regesta.hooks import Hooks
 from regesta.operations import actions
 from regesta.operations.etags import etag_of
 from regesta.operations.events import event_of
-from regesta.operations.pending import ItemFailed, NotRecorded, first_failure
+from regesta.operations.pending import ItemFailed, NotRecorded, Told, first_failure
 from regesta.operations.reads import Reads
 from regesta.operations.refusals import (
     MAX_DOCUMENT,
@@ -58,8 +58,8 @@ class ChangeSteps(Reads[T]):
         """Whether Beanie keeps a revision in each document."""
         return bool(self.resource.document.get_settings().use_revision)
 
-    def _encoded_new(self, after: T) -> tuple[dict[str, Any], str]:
-        """A new document as MongoDB will give it back, and its entity tag, "" where that is not known yet.
+    def _encoded_new(self, after: T) -> tuple[dict[str, Any], str, int]:
+        """A new document as MongoDB will give it back, its entity tag ("" if that is not known yet), and its size.
 
         What is answered now is what a later read answers.
 
@@ -75,7 +75,7 @@ class ChangeSteps(Reads[T]):
             raise TooLarge("the document does not fit into 16 MB")
         raw = bson.decode(encoded)
         # Without an id, which the driver makes then, it is not whole.
-        return raw, etag_of(raw, encoded) if "_id" in raw else ""
+        return raw, etag_of(raw, encoded) if "_id" in raw else "", len(encoded)
 
     async def _prepared(self, change: Change[T], unit: Unit, events: Sequence[EventTypes]) -> Any:
         """Let hooks and Beanie's "before" actions fill the change, then validate it again if any did."""
@@ -158,7 +158,8 @@ class ChangeSteps(Reads[T]):
             try:
                 await self._record_all(changes, unit)
             except ProblemError as error:
-                raise NotRecorded(error) from error
+                raise NotRecorded(error) from None
+        unit.pending.release()
 
     async def _send_inserts(self, unit: Unit) -> None:
         """Before anything is looked for, which may be one of them."""
@@ -207,15 +208,21 @@ class ChangeSteps(Reads[T]):
         """What happens after the commit: Beanie's "after" actions, then observers. Neither can fail the write."""
         subject = change.after if change.after is not None else change.before
         observed = self.hooks.has("audit_event")
-        if subject is None or not (observed or actions.has_after(type(subject), events)):
+        if subject is None:
             return
+        document, seconds = type(subject), self.resource.timeout
+        act = partial(actions.run_after, subject, events) if actions.has_after(document, events) else None
+        if not (observed or act):
+            return
+        told = Told(change) if observed else None
+        if told is not None and unit.pending is not None:
+            unit.pending.told.append(told)
 
         async def after_commit() -> None:
-            seconds = self.resource.timeout
-            acting = actions.run_after(subject, events)
-            await self.hooks.attempt(type(subject).__name__, "after_event", acting, seconds)
-            if observed:
-                await self.hooks.observe(change.event, seconds)
+            if act is not None:
+                await self.hooks.attempt(document.__name__, "after_event", act(), seconds)
+            if told is not None:
+                await self.hooks.observe(told.event, seconds)
 
         unit.after_commit.append(after_commit)
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from regesta.errors import ProblemError
 from regesta.operations.deadlines import LATE, bounded
 from regesta.operations.pending import ItemFailed, Pending
 from regesta.operations.vouching import Witness, rests_on_reads
-from regesta.store import Atomicity, atomicity_of, in_transaction, lock_of
+from regesta.store import Atomicity, atomicity_of, exactly, in_transaction, lock_of
 
 R = TypeVar("R")
 AfterCommit = Callable[[], Awaitable[None]]
@@ -86,6 +86,11 @@ class Unit:
     def read_only(self) -> bool:
         """Whether what is written could not be undone, but must not stand."""
         return self.validate_only and self.session is None
+
+    def holds(self, raw: Mapping[str, Any]) -> None:
+        """Count a stored document that is kept until what is held back is sent."""
+        if self.pending is not None:
+            self.pending.size += len(exactly(raw))
 
     def changes_something(self) -> None:
         """Another write is about to be sent: from here on only an abort undoes what this one did."""
@@ -214,6 +219,8 @@ async def _in_transaction(
         if task.done() and not task.cancelled() and task.exception() is None:
             return task.result()
         raise
+    finally:
+        del task  # its exception holds this frame, and this frame held it
 
 
 def _leave(task: asyncio.Future[Any]) -> None:

@@ -86,6 +86,7 @@ class Updates(Creates[T]):
         action: Action = Action.UPDATE,
         unlocked: Collection[str] = (),
     ) -> Written[T]:
+        unit.holds(raw)
         pace, stored = Pace(), self.stored(raw)
         before = stored.document
         await pace.rest()

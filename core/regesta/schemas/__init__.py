@@ -2,7 +2,7 @@
 
 from regesta.schemas.codec import Codec, View
 from regesta.schemas.compiled import ModelReader
-from regesta.schemas.issues import issues_of, shortened
+from regesta.schemas.issues import MAX_ISSUES, issues_of, shortened
 from regesta.schemas.json_input import check_storable, parse_json, read_body, read_json
 from regesta.schemas.json_lines import json_line, unbroken
 from regesta.schemas.json_size import MAX_VALUES, check_value_count, has_more_values, value_count
@@ -11,6 +11,7 @@ from regesta.schemas.validator import with_link_ids
 from regesta.schemas.wide_integers import Path, Widen, widened
 
 __all__ = [
+    "MAX_ISSUES",
     "MAX_VALUES",
     "Codec",
     "ModelReader",

@@ -98,6 +98,8 @@ def with_zones(shown: Any, stored: Any) -> Any:
 
 def readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     """Return what a model reads of a stored value: decimals and patterns are Python's, datetimes have this zone."""
+    if type(value) in _READ_ALIKE:
+        return value
     if isinstance(value, datetime.datetime):
         return (value.astimezone(datetime.UTC) if value.tzinfo else value).replace(tzinfo=zone)
     if isinstance(value, Decimal128):
@@ -107,6 +109,9 @@ def readable(value: Any, zone: datetime.tzinfo | None) -> Any:
     if isinstance(value, dict):
         return {key: readable(item, zone) for key, item in value.items()}
     return [readable(item, zone) for item in value] if isinstance(value, list) else value
+
+
+_READ_ALIKE = frozenset({str, int, float, bool, type(None)})
 
 
 def _compiled(pattern: Regex[Any]) -> Any:

@@ -35,6 +35,10 @@ def tolerant(options: CodecOptions[Any]) -> CodecOptions[Any]:
 
 def is_whole(value: Any) -> bool:
     """Whether nothing in a stored value is one that Python has no values for."""
+    if (kind := type(value)) is list:
+        return all(map(is_whole, value))
+    if kind in _ALWAYS_WHOLE:
+        return True
     if isinstance(value, str):
         return value.isascii() or _is_text(value)
     if isinstance(value, Mapping):
@@ -42,6 +46,9 @@ def is_whole(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(is_whole, value))
     return not isinstance(value, DatetimeMS)
+
+
+_ALWAYS_WHOLE = frozenset({int, float, bool, type(None), datetime})
 
 
 def legible(value: Any) -> Any:

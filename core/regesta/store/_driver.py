@@ -132,6 +132,8 @@ async def in_transaction(collection: Any, callback: Callable[[Any], Awaitable[R]
                     raise
                 if time.monotonic() + pause > deadline:
                     raise
+                # PyMongo keeps the error, and its traceback would keep all that the callback knew.
+                error.__traceback__ = None
                 if outdated:
                     await _renew_connections(client)
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads writers, guards nothing
@@ -165,11 +167,18 @@ async def delete_each(collection: Any, filters: Sequence[Mapping[str, Any]], ses
 
 async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadline: float) -> R:
     await _awaited(session.start_transaction())
+    failure: BaseException | None = None
     try:
         result = await callback(session)
-    except BaseException:
-        await _abort(session)
-        raise
+    except BaseException as error:  # noqa: BLE001 - it is raised again below
+        failure = error
+    if failure is not None:
+        # Not while it is handled: what fails in an abort would hold it, and with it all that the callback knew.
+        try:
+            await _abort(session)
+            raise failure
+        finally:
+            failure = None
     while True:
         try:
             await session.commit_transaction()
