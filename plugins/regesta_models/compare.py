@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from enum import Enum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
+from pymongo import ASCENDING
 
 from regesta import Caller, Invalid, Issue, NotFound, ProblemRoute, Registry, caller_of
 from regesta.errors import Malformed, Unavailable
@@ -13,17 +15,15 @@ from regesta.http import problem_answers
 from regesta.operations import bounded, resolve_keys
 from regesta.pacing import Pace
 from regesta.query import Parameter, parse_parameters
-from regesta.store import read_rows
+from regesta.store import row_groups
 from regesta_models.artifact_routes import ModelKey
-from regesta_models.comparison import Direction, VersionComparison, compare, json_of
-from regesta_models.documents import Version
+from regesta_models.comparison import Direction, Facts, VersionComparison, comparison_of
 from regesta_models.parts import LARGEST
 from regesta_models.version_keys import VERSION_ALIASES
 
 PATH = "/models/{model}/versions:compare"
 FEWEST, MOST = 2, 10
 MOST_NAMES = 100
-LARGEST_DOCUMENT = 16 * 1024 * 1024
 TWICE = "names a version twice"
 TAGS: list[str | Enum] = ["versions"]
 
@@ -36,8 +36,8 @@ class Comparisons:
 
     async def compare(
         self, caller: Caller, model: str, keys: Sequence[str], said: Mapping[str, Direction | None]
-    ) -> VersionComparison:
-        """All of them, as they are at one moment; aliases name the versions of a moment before.
+    ) -> bytes:
+        """The JSON of their comparison, as they are at one moment; aliases name the versions of a moment before.
 
         Raises NotFound that names the missing ones, Invalid if two keys mean one version, Unavailable.
         """
@@ -49,14 +49,16 @@ class Comparisons:
             parent = await versions.parent_value(caller, (model,))
             wanted = versions.addresses.collection_filter(caller.scope, parent)
             filter_ = {**wanted, **versions.rules.live, "number": {"$in": list(numbers)}}
-            rows = await read_rows(versions.collection, filter_, count=len(numbers), most=MOST * LARGEST_DOCUMENT)
-            pace, by_number = Pace(), dict[int, Version]()
-            for raw in rows.documents:
-                by_number[raw["number"]] = versions.stored(raw).document
-                await pace.rest()
+            pace, by_number = Pace(), dict[int, Facts]()
+            # One after the other out of one reply: each is large, and little of it is needed.
+            rows = row_groups(versions.collection, filter_, count=1, sort=[("number", ASCENDING)])
+            async with aclosing(rows):
+                async for group in rows:
+                    by_number |= {raw["number"]: Facts.of(versions.stored(raw).document) for raw in group}
+                    await pace.rest()
         if missing := [str(number) for number in numbers if number not in by_number]:
             raise NotFound(f"{model!r} has no version {', '.join(missing)}")
-        return await compare(model, [by_number[number] for number in numbers], said)
+        return await comparison_of(model, [by_number[number] for number in numbers], said)
 
 
 def _keys(text: str) -> list[str]:
@@ -140,7 +142,7 @@ def compare_router(registry: Registry) -> APIRouter:
         # What is named by both tells nothing.
         said |= {name: None if name in said else Direction.LOWER for name in lower}
         found = await comparisons.compare(caller, model, asked["versions"], said)
-        return Response(await json_of(found), media_type="application/json")
+        return Response(found, media_type="application/json")
 
     router.add_api_route(PATH, compare_versions, methods=["HEAD"], include_in_schema=False)
     return router

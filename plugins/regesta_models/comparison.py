@@ -1,15 +1,17 @@
 """What differs between versions of one model, and what got better or worse."""
 
 import re
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from regesta.pacing import Pace
+from regesta.schemas import dumps
 from regesta_models.documents import Version
-from regesta_models.parts import Signature, Tensor, last_values
+from regesta_models.parts import Tensor, last_values
 
 # Words of metric names, between digits and signs, that tell which way is better. All others tell nothing.
 LOWER = frozenset(
@@ -29,6 +31,7 @@ HIGHER = frozenset(
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(.*)", re.DOTALL)
 
 K = TypeVar("K", bound=Hashable)
+N = TypeVar("N", bound=BaseModel)
 
 
 class Direction(StrEnum):
@@ -130,47 +133,82 @@ def direction_of(name: str) -> Direction | None:
     return Direction.HIGHER if words & HIGHER else None
 
 
-async def compare(model: str, versions: Sequence[Version], said: Mapping[str, Direction | None]) -> VersionComparison:
-    """The comparison; `said` goes before what names of metrics tell. Others get their turns meanwhile."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a comparison needs of one version; strings and numbers, which the garbage collector need not look at."""
+
+    number: int
+    size: int
+    metrics: Mapping[tuple[str, str | None, str | None], float]
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    python: str | None
+    packages: Mapping[str, str]
+    signature: bytes
+
+    @classmethod
+    def of(cls, version: Version) -> "Facts":
+        """The facts of this version."""
+        environment = version.environment
+        return cls(
+            number=version.number,
+            size=sum(file.size for file in version.artifacts),
+            metrics=last_values(version.metrics),
+            params=version.params,
+            tags={tag.key: tag.value for tag in version.tags},
+            python=environment.python if environment else None,
+            packages=dict(map(_required, environment.packages if environment else ())),
+            signature=version.signature.model_dump_json().encode() if version.signature else b"null",
+        )
+
+
+async def comparison_of(model: str, versions: Sequence[Facts], said: Mapping[str, Direction | None]) -> bytes:
+    """The JSON of a VersionComparison; `said` goes before what names of metrics tell. Others get turns meanwhile."""
     pace = Pace()
-    sizes = [sum(file.size for file in version.artifacts) for version in versions]
-    return VersionComparison(
-        model=model,
-        versions=[version.number for version in versions],
-        metrics=[row async for row in _metrics(versions, said, pace)],
-        params=[
-            ComparedParameter(name=name, values=values, changed=changed)
-            async for name, values, changed in _rows([version.params for version in versions], pace)
-        ],
-        tags=[
-            ComparedTag(key=key, values=values, changed=changed)
-            async for key, values, changed in _rows(
-                [{tag.key: tag.value for tag in version.tags} for version in versions], pace
-            )
-        ],
-        signature=await _signatures(versions, pace),
-        environment=await _environments(versions, pace),
-        size=ComparedSize(values=sizes, verdicts=_verdicts(sizes, Direction.LOWER)),
-    )
+    sizes = [version.size for version in versions]
+    pythons = [version.python for version in versions]
+    signatures = [version.signature for version in versions]
+    metrics = await _joined(_metrics(versions, said), pace)
+    params = await _joined(_named(ComparedParameter, [version.params for version in versions]), pace)
+    tags = await _joined(_tags([version.tags for version in versions]), pace)
+    packages = await _joined(_named(ComparedPackage, [version.packages for version in versions]), pace)
+    same_environment = len(set(pythons)) == 1 and all(one.packages == versions[0].packages for one in versions)
+    sections = {
+        "model": dumps(model),
+        "versions": dumps([version.number for version in versions]),
+        "metrics": metrics,
+        "params": params,
+        "tags": tags,
+        "signature": _object(values=_list(signatures), changed=dumps(len(set(signatures)) > 1)),
+        "environment": _object(python=dumps(pythons), packages=packages, changed=dumps(not same_environment)),
+        "size": _json(ComparedSize(values=sizes, verdicts=_verdicts(sizes, Direction.LOWER))),
+    }
+    return _object(**sections)
 
 
-async def json_of(comparison: VersionComparison) -> bytes:
-    """Its JSON, made section by section."""
-    pace, sections = Pace(), list[bytes]()
-    for name in type(comparison).model_fields:
-        section = comparison.model_dump_json(include={name}).encode()
-        sections.append(section[1:-1])  # without the braces
+async def _joined(rows: Iterator[BaseModel], pace: Pace) -> bytes:
+    """The JSON of a list of rows, each of which is made, written and forgotten before the next."""
+    found = []
+    for row in rows:
+        found.append(_json(row))
         await pace.rest()
-    return b"{%b}" % b",".join(sections)
+    return _list(found)
 
 
-async def _metrics(
-    versions: Sequence[Version], said: Mapping[str, Direction | None], pace: Pace
-) -> AsyncIterator[ComparedMetric]:
-    measured = []
-    for version in versions:
-        measured.append(last_values(version.metrics))
-        await pace.rest()
+def _json(row: BaseModel) -> bytes:
+    return row.model_dump_json().encode()
+
+
+def _list(items: Iterable[bytes]) -> bytes:
+    return b"[%b]" % b",".join(items)
+
+
+def _object(**members: bytes) -> bytes:
+    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
+
+
+def _metrics(versions: Sequence[Facts], said: Mapping[str, Direction | None]) -> Iterator[ComparedMetric]:
+    measured = [version.metrics for version in versions]
     for name, dataset, split in _all(measured):
         values = [found.get((name, dataset, split)) for found in measured]
         direction = said[name] if name in said else direction_of(name)
@@ -178,7 +216,6 @@ async def _metrics(
             name=name, dataset=dataset, split=split, direction=direction, values=values,
             verdicts=_verdicts(values, direction),
         )  # fmt: skip
-        await pace.rest()
 
 
 def _verdicts(values: Sequence[float | None], direction: Direction | None) -> list[Verdict]:
@@ -195,51 +232,25 @@ def _verdict(before: float | None, after: float | None, direction: Direction | N
     return "better" if (after > before) is (direction is Direction.HIGHER) else "worse"
 
 
-async def _signatures(versions: Sequence[Version], pace: Pace) -> ComparedSignature:
-    values = []
-    for version in versions:
-        values.append(_tensors(version.signature))
-        await pace.rest()
-    return ComparedSignature(values=values, changed=any(one != values[0] for one in values))
-
-
-def _tensors(signature: Signature | None) -> ComparedTensors | None:
-    if signature is None:
-        return None
-    # They were validated when the version was read.
-    inputs, outputs = (
-        [ComparedTensor.model_construct(**dict(tensor)) for tensor in tensors]
-        for tensors in (signature.inputs, signature.outputs)
-    )
-    return ComparedTensors(inputs=inputs, outputs=outputs)
-
-
-async def _environments(versions: Sequence[Version], pace: Pace) -> ComparedEnvironment:
-    pythons = [version.environment.python if version.environment else None for version in versions]
-    required = []
-    for version in versions:
-        required.append(dict(map(_required, version.environment.packages if version.environment else ())))
-        await pace.rest()
-    packages = [
-        ComparedPackage(name=name, values=values, changed=changed)
-        async for name, values, changed in _rows(required, pace)
-    ]
-    changed = any(package.changed for package in packages) or len(set(pythons)) > 1
-    return ComparedEnvironment(python=pythons, packages=packages, changed=changed)
-
-
 def _required(requirement: str) -> tuple[str, str]:
     """The normalized name (PyPA) and the rest; what is no requirement stands for itself."""
     found = _REQUIREMENT.fullmatch(requirement)
     return (re.sub(r"[-_.]+", "-", found[1]).lower(), found[2].strip()) if found else (requirement, "")
 
 
-async def _rows(found: Sequence[Mapping[str, Any]], pace: Pace) -> AsyncIterator[tuple[str, list[Any], bool]]:
+def _tags(found: Sequence[Mapping[str, str]]) -> Iterator[ComparedTag]:
+    return (ComparedTag(key=key, values=values, changed=changed) for key, values, changed in _rows(found))
+
+
+def _named(row: type[N], found: Sequence[Mapping[str, Any]]) -> Iterator[N]:
+    return (row(name=name, values=values, changed=changed) for name, values, changed in _rows(found))
+
+
+def _rows(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any], bool]]:
     for name in _all(found):
         values = [each.get(name) for each in found]
         # 1, 1.0 and true are three things.
         yield name, values, len({(type(value), value) for value in values}) > 1
-        await pace.rest()
 
 
 def _all(found: Sequence[Mapping[K, Any]]) -> list[K]:

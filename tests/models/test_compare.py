@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 from tests.models.application import Service, at
 
-from regesta_models.comparison import Direction, compare, direction_of
+from regesta_models.comparison import Direction, Facts, VersionComparison, comparison_of, direction_of
 from regesta_models.documents import Version
 from regesta_models.parts import Environment, Metric, Signature, Tensor
 
@@ -156,7 +156,8 @@ async def test_others_get_their_turns_while_large_versions_are_compared(monkeypa
             await asyncio.sleep(0)
 
     other = asyncio.create_task(others())
-    found = await compare("m", versions, {})
+    answer = await comparison_of("m", [Facts.of(version) for version in versions], {})
     other.cancel()
 
+    found = VersionComparison.model_validate_json(answer)
     assert turns >= len(found.metrics) + len(found.params) + len(found.environment.packages) == 300
