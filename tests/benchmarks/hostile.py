@@ -57,11 +57,11 @@ class Kind:
     together: bool = False
 
 
-def measure(uri: str, database: Database[dict[str, Any]], only: str = "") -> Iterator[str]:
-    """The lines of the report. Raises BenchmarkError where a request is not answered."""
+def measure(uri: str, database: Database[dict[str, Any]], only: str = "", share: float = 1.0) -> Iterator[str]:
+    """The lines of the report. `share`: of the documents that the requests meet. Raises BenchmarkError if one fails."""
     yield f"{'kind':<58}{'status':>7}{'loop ms':>9}{'all ms':>8}{'limit':>7}{'MB of 8':>9}{'limit':>7}"
     with serving(uri, database.name) as server:
-        seed(server, database)
+        seed(server, database, share)
         taken(server)
         for kind in KINDS:
             if re.search(only, kind.title):
@@ -80,7 +80,7 @@ def row(server: Server, kind: Kind) -> str:
     if kind.together:
         before = resident(server)
         with ThreadPoolExecutor(TOGETHER) as pool:
-            list(pool.map(lambda _: sent(server, kind, body), range(TOGETHER)))
+            list(pool.map(lambda _: sent(server, kind, kind.body()), range(TOGETHER)))
         grown, again = peak(server) - before, taken(server)
         held = {name: max(held[name], again[name]) if name == "loop" else held[name] for name in held}
     return line(kind.title, status, held, grown)
@@ -183,19 +183,19 @@ def serving(uri: str, database: str) -> Iterator[Server]:
 # what is there
 
 
-def seed(server: Server, database: Database[dict[str, Any]]) -> None:
-    """Large rows, a long history, versions that name each other."""
+def seed(server: Server, database: Database[dict[str, Any]], share: float) -> None:
+    """Large rows, a long history, versions that name each other: this share of all that there may be."""
     free = database["free"]
     text = "x" * (MB - 300)
     numbers = list(range(100_000))
-    for start in range(0, 1000, 20):
+    for start in range(0, int(1000 * share), 20):
         free.insert_many([_row(f"wide-{number:04d}", text=text) for number in range(start, start + 20)])
-    for start in range(0, 200, 10):
+    for start in range(0, int(200 * share), 10):
         free.insert_many([_row(f"many-{n:04d}", data={"n": numbers}) for n in range(start, start + 10)])
     free.insert_one(_row("watched", text=""))
     free.insert_one(_row("patched", data={"list": [[n, []] for n in range(12_000)]}))
     _expect(server, "POST", f"{API}/free", {"name": "told"})
-    for number in range(40):
+    for number in range(int(40 * share)):
         _expect(server, "PATCH", f"{API}/free/told", {"text": f"{number}" + text[:-20]}, MERGE)
     _expect(server, "POST", f"{API}/models", {"name": "m"})
     for number in range(1, 11):
@@ -445,4 +445,6 @@ KINDS: tuple[Kind, ...] = (
     # descriptions
     Kind("OpenAPI, the first request", "GET", "/openapi.json"),
     Kind("schema", "GET", f"{VERSIONS}:schema"),
+    # the end of the model
+    Kind("delete of a model with 610 versions", "DELETE", f"{API}/models/m?cascade=true"),
 )  # fmt: skip

@@ -1,10 +1,13 @@
 """That the benchmark runs and reports. Never how fast anything is: that is for a quiet machine."""
 
 import re
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
 
-from . import large
+from . import hostile, large
 from .__main__ import main
 from .report import TARGETS
 from .workloads import WORKLOADS
@@ -33,3 +36,22 @@ def test_the_benchmark_of_a_large_collection_measures_every_promise(capsys: pyte
     printed = capsys.readouterr().out
     for promised in ("export / bare", "memory that exports took", "page 20 / page 1, sort=price", "count=estimated"):
         assert re.search(rf"^{promised}.* (?:met|MISSED)$", printed, re.MULTILINE), (promised, printed)
+
+
+def test_the_benchmark_of_hostile_requests_measures_holds_and_memory(mongod_uri: str) -> None:
+    only = "^create, 1 MB of digits|^query: sort|^schema|^delete of a model"
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        database = client[f"benchmark_{uuid4().hex[:12]}"]
+        lines = list(hostile.measure(mongod_uri, database, only, share=0.01))
+        client.drop_database(database.name)
+
+    measured = [
+        re.search(r"^(\w+).*? (\d{3}) +(\d+) +(\d+) +200(?: +-?\d+ +200)?(?:  MISSED)?$", row.rstrip())
+        for row in lines[1:]
+    ]
+    assert [(found[1], found[2]) for found in measured if found] == [
+        ("create", "413"),
+        ("query", "422"),
+        ("schema", "200"),
+        ("delete", "204"),
+    ], lines
