@@ -203,6 +203,13 @@ async def test_an_event_stands_and_falls_with_its_write(server: LocalServer, sto
     assert violations(await interrupted(server, store, AuditTrail(), what)) == []
 
 
+async def test_a_commit_waits_for_the_database_until_its_deadline(server: LocalServer) -> None:
+    """Longer than the driver looks for a server."""
+    hasty = f"{server.uri}&serverSelectionTimeoutMS=50"
+    async with open_store(hasty, database=f"test_{uuid4().hex}") as store:
+        assert violations(await interrupted(server, store, AuditTrail(), "kill")) == []
+
+
 @pytest.mark.parametrize(
     ("what", "expected"),
     [("kill", "2 events with the request 'w1'"), ("refusal", "w1 was answered 503 and has the events")],

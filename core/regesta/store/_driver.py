@@ -184,9 +184,11 @@ async def _attempt(session: Any, callback: Callable[[Any], Awaitable[R]], deadli
             await session.commit_transaction()
             return result
         except PyMongoError as error:
-            # Outdated: this commit was not sent, but one before it may have been. Only another one can tell.
-            outdated = _is_outdated(error) and time.monotonic() < deadline
-            if not (outdated or error.has_error_label("UnknownTransactionCommitResult")) or error.timeout:
+            # Outdated: this commit was not sent, but one before it may have been. Only another one can tell. The same
+            # if the driver has found no server: its time for that is shorter than the deadline.
+            outdated = _is_outdated(error)
+            unknown = outdated or error.has_error_label("UnknownTransactionCommitResult")
+            if not unknown or time.monotonic() >= deadline:
                 raise
             if outdated:
                 await _renew_connections(session.client)
