@@ -94,6 +94,8 @@ def _follows(trace: Any, after: list[Any]) -> bool:
     if not (isinstance(trace, OriginList) or any(origins)):
         return False
     in_place = sum(known is not None and same(known.before, item) for known, item in zip(origins, after, strict=True))
+    if in_place == sum(known is not None for known in origins):
+        return True
     anywhere = Counter(_encoded(known.before) for known in origins if known) & Counter(map(_encoded, after))
     return in_place >= anywhere.total()
 

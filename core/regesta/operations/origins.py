@@ -7,10 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
+import bson
 import orjson
 
+from regesta.operations.refusals import UNSTORABLE
 from regesta.schemas.projection import OPTIONS, as_json
 from regesta.schemas.shape import FieldShape, Shape
+from regesta.store import STANDARD
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +50,11 @@ class OriginList(list[Any]):
         return OriginList([copy.deepcopy(item, memo) for item in self], self.origin)
 
 
-def traced(wire: Any, origin: Origin, field: FieldShape | None = None) -> Any:
-    """A value on the wire with the origin of each part, as deep as the parts are certain. `field` describes it."""
+def traced(wire: Any, origin: Origin, field: FieldShape | None = None, *, alike: bool = False) -> Any:
+    """A value on the wire with the origin of each part, as deep as the parts are certain.
+
+    `field` describes it. `alike`: it is known that both forms of the origin have the same BSON.
+    """
     before, stored = origin.before, origin.stored
     if isinstance(wire, dict) and isinstance(before, dict) and isinstance(stored, dict):
         shape = field.child if field and field.container == "one" else None
@@ -57,13 +63,16 @@ def traced(wire: Any, origin: Origin, field: FieldShape | None = None) -> Any:
         for name, value in wire.items():
             key = names.get(name, name)
             known = Origin(before[key], stored[key]) if key in before and key in stored else None
-            members[name] = traced(value, known, _below(field, shape, str(key))) if known else value
+            members[name] = traced(value, known, _below(field, shape, str(key)), alike=alike) if known else value
         return OriginObject(members, origin, names)
     if isinstance(wire, list) and isinstance(before, list) and isinstance(stored, list):
-        origins = origins_of_items(before, stored)
+        alike = alike or _are_alike(before, stored)
+        origins = list(map(Origin, before, stored)) if alike else _origins_by_json(before, stored)
         if len(origins) == len(wire):
             below = _below(field, None, "")
-            return OriginList([traced(item, known, below) for item, known in zip(wire, origins, strict=True)], origin)
+            return OriginList(
+                [traced(item, known, below, alike=alike) for item, known in zip(wire, origins, strict=True)], origin
+            )
     return origin
 
 
@@ -81,6 +90,19 @@ def origin_of(trace: Any) -> Origin | None:
 
 def origins_of_items(before: list[Any], stored: list[Any]) -> list[Origin]:
     """The origins of a list's items, of those for which it is clear which is which: a validator may sort them."""
+    return list(map(Origin, before, stored)) if _are_alike(before, stored) else _origins_by_json(before, stored)
+
+
+def _are_alike(before: list[Any], stored: list[Any]) -> bool:
+    """Whether both have the same BSON, which is far quicker to see than which item is which."""
+    try:
+        one, other = (bson.encode({"": items}, codec_options=STANDARD) for items in (before, stored))
+    except UNSTORABLE:
+        return False
+    return one == other
+
+
+def _origins_by_json(before: list[Any], stored: list[Any]) -> list[Origin]:
     members = {key for item in before if isinstance(item, dict) for key in item}
     keys, stored_keys = ([_shown(item, members) for item in items] for items in (before, stored))
     if len(keys) == len(stored_keys):
