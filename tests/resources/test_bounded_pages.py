@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import bson
+import pytest
 from beanie import Document
 
 from regesta import Hooks
 from regesta.audit import AuditRecord, AuditTrail
-from regesta.store import aggregated_rows, collection_of, read_rows
+from regesta.store import Rows, aggregated_rows, collection_of, read_rows
 
 from .serving import Client, served
 
@@ -104,3 +106,74 @@ async def test_facets_of_large_values_are_cut(database: Any) -> None:
         found = (await client.get("/folios:facets?by=text")).json()
         assert found["truncated"] == ["text"]
         assert 1 <= len(found["facets"]["text"]) < 8
+
+
+# what is known of the size of rows
+
+
+def _bytes(rows: Rows) -> int:
+    return sum(len(bson.encode(document)) for document in rows.documents)
+
+
+async def test_what_a_pipeline_makes_is_cut_in_any_of_its_batches(database: Any) -> None:
+    """MongoDB answers 101 documents first: the limit is for all of its answers together."""
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(400, 100)
+        pipeline = [{"$sort": {"_id": 1}}]
+        one = _bytes(await aggregated_rows(collection_of(Folio), pipeline, 5, count=1))
+        for fitting in (100, 101, 102, 250, 399):
+            for more in (0, one - 1):
+                rows = await aggregated_rows(collection_of(Folio), pipeline, 5, count=1000, most=fitting * one + more)
+                assert (len(rows.documents), rows.more) == (fitting, True)
+        rows = await aggregated_rows(collection_of(Folio), pipeline, 5, count=1000, most=400 * one)
+        assert (len(rows.documents), rows.more) == (400, False)
+
+
+async def _grown(megabytes: int) -> None:
+    await collection_of(Folio).update_many({}, {"$set": {"text": "x" * (megabytes * MEGABYTE)}})
+
+
+async def test_rows_that_have_grown_beyond_a_reply_are_cut_at_once(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(20, 10)
+        for _ in range(2):  # the second one relies on what the first one saw
+            rows = await read_rows(collection_of(Folio), {}, count=20)
+            assert (len(rows.documents), rows.more) == (20, False)
+        await _grown(1)
+        rows = await read_rows(collection_of(Folio), {}, count=20)
+        assert (len(rows.documents), rows.more) == (3, True)
+
+
+async def test_sizes_that_were_seen_are_relied_on_for_some_reads_only(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regesta.store._rows.RELY", 3)
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(6, 10)
+        await read_rows(collection_of(Folio), {}, count=20)
+        await _grown(1)
+        found = [len((await read_rows(collection_of(Folio), {}, count=20)).documents) for _ in range(4)]
+        assert found == [6, 6, 6, 3]
+
+
+async def test_the_size_of_some_fields_says_nothing_about_the_others(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(10)
+        for _ in range(2):
+            rows = await read_rows(collection_of(Folio), {}, count=20, projection={"name": 1})
+            assert len(rows.documents) == 10
+        assert len((await read_rows(collection_of(Folio), {}, count=20)).documents) == 3
+
+
+async def test_a_page_takes_one_question(database: Any) -> None:
+    async with served(database, Folio, key="name", name="folios"):
+        await _folios(300, 10)
+        collection = collection_of(Folio)
+        await database.command("profile", 2)
+        try:
+            for _ in range(2):  # as nothing and as something is known of its size
+                assert len((await read_rows(collection, {}, count=250)).documents) == 250
+        finally:
+            await database.command("profile", 0)
+        asked = await database["system.profile"].find({"ns": f"{database.name}.{collection.name}"}).to_list(None)
+        assert [op["op"] for op in asked] == ["query", "query"]
