@@ -108,3 +108,15 @@ async def test_those_that_can(database: Any, counter: str) -> None:
     outcomes = await each_by_itself(registry["books"], works, whole)
     assert [isinstance(outcome, ProblemError) for outcome in outcomes] == [False, False, True, False]
     await below_their_parents(["a", "b", "c"])
+
+
+async def test_a_cascade_finds_what_came_in_the_same_transaction(database: Any) -> None:
+    registry = await registered(database, "")
+
+    async def work(unit: Unit | None, dry: bool) -> None:
+        await both(registry, "a")(unit, dry)
+        await registry["authors"].delete(Caller(), ("a",), cascade=True, unit=unit)
+
+    await all_or_nothing(registry["authors"], [work])
+    assert (await stored(Author), await stored(Book)) == ([], [])
+    assert (len(await stored(Series)), len(await stored(Volume))) == (1, 2)
