@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.mlflow.test_webhooks import HERE, Receiver, listen, receiver, told
 
 from regesta_mlflow import Settings
 from regesta_mlflow.delivery import BY_LANE, Blame, Dispatcher, Result, Targets, dispatcher, post, sending
-from regesta_mlflow.delivery.back_off import LONGEST, BackOff
+from regesta_mlflow.delivery.back_off import LONGEST, MOST, BackOff
 from regesta_mlflow.delivery.queue import Queue
 
 __all__ = ["receiver"]
@@ -153,12 +154,24 @@ async def test_a_host_without_a_connection_rests_for_all_tenants_and_others_are_
     await write(waiting, ("a", "down"))
     async with sends(waiting, sender) as running:
         await sender.until(("a", "down"))
+
+        async def is_down() -> bool:
+            return running._down.is_doubtful("down")
+
+        await eventually_async(is_down)
         running._down._clock = lambda: 0.0  # the rest does not end
         running._down._known["down"] = (1, LONGEST)
         await write(waiting, *[("b", "down")] * 5, ("b", "up"), ("c", "up"))
-        running.wake()
+
+        async def is_put_back() -> bool:
+            running.wake()
+            back = {"host": "down", "workspace": "b", "attempts": 0, "due_at": {"$gt": datetime.now(UTC)}}
+            return bool(await waiting.count_documents(back) == 1)
+
         await sender.until(("b", "up"), ("c", "up"))
+        await eventually_async(is_put_back)
         assert ("b", "down") not in sender.sent
+        assert running._silent["b"].resting() == ["down"]
     # What was not tried does not count as a try.
     assert await waiting.count_documents({"workspace": "b", "outcome": "", "attempts": 0}) == 5
 
@@ -175,6 +188,21 @@ async def test_a_host_that_was_down_gets_one_try_at_a_time(waiting: Any) -> None
     sender.hanging.clear()
     sender.over.set()
     await sender.until(*[("a", "down")] * 5, *[("b", "down")] * 5)
+    await running.stop()
+
+
+async def test_who_was_not_answered_gets_one_try_at_a_time_and_others_get_all(waiting: Any) -> None:
+    sender = Sender("slow")
+    await write(waiting, *[("a", "slow")] * 5, *[("b", "slow")] * 2, ("z", "up"))
+    running = Dispatcher(lambda: waiting, sender.send, LEASE, 64)
+    running._silent_of("a")._known["slow"] = (3, 0.0)
+    running.start()
+    await sender.until(("z", "up"), *[("b", "slow")] * 2)
+    assert sender.now == Counter({("a", "slow"): 1, ("b", "slow"): 2, ("z", "up"): 0})
+    sender.hanging.clear()
+    sender.over.set()
+    await sender.until(*[("a", "slow")] * 5)
+    assert len(running._silent) == 0
     await running.stop()
 
 
@@ -236,6 +264,106 @@ async def test_what_waited_a_day_for_a_host_that_does_not_answer_is_given_up(wai
     assert (await waiting.find_one({"_id": old}))["outcome"] == "failed: the host did not answer for a day"
 
 
+@dataclass
+class Tried:
+    """What one try left behind: the dispatcher, the delivery, and when it was tried."""
+
+    running: Dispatcher
+    delivery: dict[str, Any]
+    begun: datetime
+    ended: datetime
+
+    def waits(self, seconds: float) -> bool:
+        """Whether the delivery is due again after so long. MongoDB keeps milliseconds."""
+        due = self.delivery["due_at"].replace(tzinfo=UTC) - timedelta(seconds=seconds)
+        return self.delivery["outcome"] == "" and self.begun - timedelta(milliseconds=1) <= due <= self.ended
+
+
+async def tried(waiting: Any, result: Result, attempts: int = 0) -> Tried:
+    """One try, to a host that neither took the last connection nor answered this tenant's last request."""
+
+    async def send(_: Mapping[str, Any]) -> Result:
+        return result
+
+    await write(waiting, ("a", "h"), attempts=attempts)
+    running = Dispatcher(lambda: waiting, send, LEASE)
+    running._down._known["h"] = running._silent_of("a")._known["h"] = (1, 0.0)
+    begun = datetime.now(UTC)
+    running._begin(await running._queue.take("a", ()) or {})
+    await asyncio.gather(*running._sending)
+    ended = datetime.now(UTC)
+    (delivery,) = await waiting.find({"workspace": "a", "host": "h"}).to_list(None)
+    return Tried(running, delivery, begun, ended)
+
+
+@pytest.mark.parametrize(
+    ("result", "down", "silent", "rests"),
+    [
+        (Result("delivered"), 0, None, []),
+        (Result("failed: 500", final=False), 0, None, []),
+        (Result("failed", final=False, blame=Blame.LANE), 0, 2, ["h"]),
+        (Result("failed", final=False, blame=Blame.HOST), 2, 1, []),
+        (Result("failed: 429", final=False, pause=50.0), 0, 0, ["h"]),
+    ],
+)
+async def test_what_a_try_says_about_the_next_ones(
+    waiting: Any, result: Result, down: int, silent: int | None, rests: list[str]
+) -> None:
+    running = (await tried(waiting, result)).running
+    assert running._down._failures("h") == down
+    assert running._down.resting() == (["h"] if down else [])
+    of_tenant = running._silent.get("a")
+    assert (of_tenant and of_tenant._failures("h")) == silent
+    assert (of_tenant.resting() if of_tenant else []) == rests
+
+
+@pytest.mark.parametrize(("attempts", "pause", "seconds"), [(0, None, 1), (2, None, 4), (0, 50.0, 50), (0, 1e9, 300)])
+async def test_a_try_that_may_help_is_made_again_later(
+    waiting: Any, attempts: int, pause: float | None, seconds: float
+) -> None:
+    assert (await tried(waiting, Result("failed", final=False, pause=pause), attempts)).waits(seconds)
+
+
+async def test_three_tries_are_made_again(waiting: Any) -> None:
+    assert (await tried(waiting, Result("failed", final=False), 3)).delivery["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("blame", Blame)
+async def test_a_lane_is_given_up_by_the_try_that_fails(waiting: Any, blame: Blame) -> None:
+    for days, lane in enumerate((("a", "h"), ("b", "h"), ("a", "g")), start=2):
+        old = ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=days))
+        await write(waiting, lane, _id=old, due_at=datetime.now(UTC) + timedelta(hours=1))
+
+    async def send(_: Mapping[str, Any]) -> Result:
+        return Result("failed", final=False, blame=blame)
+
+    await write(waiting, ("a", "h"))
+    running = Dispatcher(lambda: waiting, send, LEASE)
+    running._begin(await running._queue.take("a", ()) or {})
+    await asyncio.gather(*running._sending)
+    given_up = await waiting.find({"outcome": {"$ne": ""}}).to_list(None)
+    assert [(one["workspace"], one["host"]) for one in given_up] == ([] if blame is Blame.NOTHING else [("a", "h")])
+
+
+async def test_who_has_nothing_to_send_now_lets_the_next_one(waiting: Any) -> None:
+    await write(waiting, ("a", "h"), ("b", "h"))
+    running = Dispatcher(lambda: waiting, Sender().send, LEASE)
+    running._silent_of("a").asked("h", 100.0)
+    assert (await running._take() or {})["workspace"] == "b"
+    assert await running._take() is None
+
+
+async def test_hosts_take_turns_and_the_oldest_delivery_of_each_comes_first(waiting: Any) -> None:
+    began = datetime.now(UTC) - timedelta(hours=1)
+    for number in (2, 1, 3):
+        for host in ("g", "h"):
+            await write(waiting, ("a", host), due_at=began + timedelta(minutes=number), number=number)
+    queue, taken = Queue(lambda: waiting, LEASE), []
+    while found := await queue.take("a", ()):
+        taken.append((found["host"], found["number"]))
+    assert taken == [("g", 1), ("h", 1), ("g", 2), ("h", 2), ("g", 3), ("h", 3)]
+
+
 async def test_leases_go_by_the_clock_of_the_database(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """This worker is an hour behind the database, as it has seen; another one is right."""
     due = datetime.now(UTC) + timedelta(minutes=30)
@@ -280,6 +408,14 @@ def test_rests_double_up_to_a_limit_and_end_with_an_answer() -> None:
     assert backing.is_doubtful("a")
     backing.answered("a")
     assert (backing.is_doubtful("a"), len(backing)) == (False, 0)
+
+
+def test_only_so_many_hosts_are_remembered() -> None:
+    backing = BackOff(clock=lambda: 0.0)
+    for number in range(MOST + 5):
+        backing.failed(f"h{number}")
+    assert len(backing) == MOST
+    assert (backing.is_doubtful("h4"), backing.is_doubtful("h5")) == (False, True)
 
 
 # connections
