@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import pytest
 from beanie import Document, Indexed
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, RootModel
+from typing_extensions import TypeAliasType
 
 from .serving import pointers, served
 
@@ -16,6 +17,13 @@ WIDE = 10**20
 class Point(BaseModel):
     x: float = 0
     n: int = 0
+
+
+class Share(RootModel[float]):
+    pass
+
+
+Speed = TypeAliasType("Speed", float)
 
 
 class Measured(Document):
@@ -28,6 +36,10 @@ class Measured(Document):
     points: list[Point] = []
     scores: dict[str, float] = {}
     free: dict[str, Any] = {}
+    pair: tuple[int, float] = (0, 0)
+    share: Share = Share(0)
+    noted: Annotated[float, Field(ge=0)] | None = None
+    speed: Speed = 0
 
     class Settings:
         name = "measured"
@@ -40,6 +52,10 @@ TAKEN = {
     "exact": WIDE,
     "points": [{"x": 2**63, "n": 1}],
     "scores": {"a": WIDE + 1},
+    "pair": [1, WIDE],
+    "share": WIDE,
+    "noted": WIDE,
+    "speed": WIDE,
 }
 SHOWN = {
     "value": 1e20,
@@ -48,6 +64,10 @@ SHOWN = {
     "exact": "100000000000000000000",
     "points": [{"x": float(2**63), "n": 1}],
     "scores": {"a": 1e20},
+    "pair": [1, 1e20],
+    "share": 1e20,
+    "noted": 1e20,
+    "speed": 1e20,
 }
 REFUSED = [
     ({"number": WIDE}, "/number"),
@@ -56,6 +76,7 @@ REFUSED = [
     ({"name": WIDE}, "/name"),
     ({"value": 10**400}, "/value"),
     ({"nothing": WIDE}, "/nothing"),
+    ({"pair": [WIDE, 1]}, "/pair/0"),
 ]
 
 
