@@ -166,7 +166,8 @@ async def test_a_host_without_a_connection_rests_for_all_tenants_and_others_are_
         async def is_put_back() -> bool:
             running.wake()
             back = {"host": "down", "workspace": "b", "attempts": 0, "due_at": {"$gt": datetime.now(UTC)}}
-            return bool(await waiting.count_documents(back) == 1)
+            count: int = await waiting.count_documents(back)
+            return count == 1
 
         await sender.until(("b", "up"), ("c", "up"))
         await eventually_async(is_put_back)
@@ -275,7 +276,7 @@ class Tried:
 
     def waits(self, seconds: float) -> bool:
         """Whether the delivery is due again after so long. MongoDB keeps milliseconds."""
-        due = self.delivery["due_at"].replace(tzinfo=UTC) - timedelta(seconds=seconds)
+        due: datetime = self.delivery["due_at"].replace(tzinfo=UTC) - timedelta(seconds=seconds)
         return self.delivery["outcome"] == "" and self.begun - timedelta(milliseconds=1) <= due <= self.ended
 
 

@@ -117,6 +117,6 @@ async def test_a_cascade_finds_what_came_in_the_same_transaction(database: Any) 
         await both(registry, "a")(unit, dry)
         await registry["authors"].delete(Caller(), ("a",), cascade=True, unit=unit)
 
-    await all_or_nothing(registry["authors"], [work])
+    await all_or_nothing(registry["authors"], [work], whole)
     assert (await stored(Author), await stored(Book)) == ([], [])
     assert (len(await stored(Series)), len(await stored(Volume))) == (1, 2)
