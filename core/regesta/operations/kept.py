@@ -102,6 +102,19 @@ def _follows(trace: Any, after: list[Any]) -> bool:
 
 def _aligned(after: list[Any], origins: Sequence[Origin]) -> list[Origin | None]:
     """For each item the origin that equals it, else one that lies between the same neighbours."""
+    front = _alike_in_a_row(after, origins)
+    back = _alike_in_a_row(after[front:][::-1], origins[front:][::-1])
+    until, end = len(after) - back, len(origins) - back
+    return [*origins[:front], *_aligned_middle(after[front:until], origins[front:end]), *origins[end:]]
+
+
+def _alike_in_a_row(items: Sequence[Any], origins: Sequence[Origin]) -> int:
+    """How many items from the first on are what they were."""
+    pairs = zip(items, origins, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: same(pair[1].before, pair[0]), pairs))
+
+
+def _aligned_middle(after: list[Any], origins: Sequence[Origin]) -> list[Origin | None]:
     equal = _equal(list(map(_encoded, after)), [_encoded(known.before) for known in origins])
     taken = set(equal)
     found = [None if index is None else origins[index] for index in equal]
