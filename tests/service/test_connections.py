@@ -14,7 +14,7 @@ from tests.eventually import eventually_async
 
 from regesta.service import Settings
 from regesta.service import files as open_files
-from regesta.service.heads import SPARE, Bounds
+from regesta.service.heads import LARGEST, SPARE, Bounds
 from regesta.service.server import _bind, _config
 
 LONG = 300.0  # seconds: longer than a test may take, so a test that waits for it fails
@@ -174,6 +174,21 @@ async def test_empty_lines_without_end_are_ended() -> None:
         assert await connection.rest() == b""
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
+
+
+async def test_each_head_of_a_connection_has_the_whole_size_and_bodies_do_not_count() -> None:
+    large = b"X-Filler: " + b"x" * (LARGEST - 1024) + b"\r\n\r\n"
+    async with serving() as server:
+        connection = await server.connect()
+        for _ in range(2):
+            await connection.send(HEAD + large)
+            assert await connection.answer() == (200, b"localhost")
+        body = b"b" * (32 * LARGEST)  # more than is read at once
+        head = b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(body)
+        await connection.send(head + large + body)
+        assert await connection.answer() == (200, body)
+        await connection.send(HEAD + b"X-Filler: " + b"x" * LARGEST)
+        assert problem(await connection.rest()) == (431, "HEADERS_TOO_LARGE")
 
 
 async def test_a_part_of_the_next_head_that_came_early_is_not_forgotten() -> None:
