@@ -82,6 +82,8 @@ async def test_reads_follow_an_alias_below_its_parent(any_database: Any) -> None
             assert (answer.status_code, answer.json()["number"]) == (200, number)
             assert answer.headers["content-location"] == f"/journals/{path[:8]}/{number}"
         assert (await client.get("/journals/a/issues/~pink")).status_code == 404
+        for text in ("newest1", "anewest", "~red1"):  # which only begin or end as an alias
+            assert (await client.get(f"/journals/a/issues/{text}")).status_code == 422
 
 
 async def test_a_key_is_never_taken_for_an_alias(any_database: Any) -> None:

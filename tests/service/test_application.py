@@ -346,13 +346,18 @@ def test_the_order_of_hooks_is_the_callers() -> None:
     assert create_app(Settings(), hooks=hooks).state.registry.hooks is hooks
 
 
-async def test_an_index_with_other_options_is_named_at_start_up(serve: Serve, mongod_uri: str, database: Any) -> None:
-    await database["books"].create_index([("workspace", 1), ("isbn", 1)])
+@pytest.mark.parametrize(
+    ("options", "name"), [({}, "workspace_1_isbn_1"), ({"name": "other", "unique": True}, "other")]
+)
+async def test_an_index_with_other_options_is_named_at_start_up(
+    serve: Serve, mongod_uri: str, database: Any, options: dict[str, Any], name: str
+) -> None:
+    await database["books"].create_index([("workspace", 1), ("isbn", 1)], **options)
 
     said = (
-        r"plugin 'tests.service.shelf': the index 'workspace_1_isbn_1' of the collection 'books' in .* is stored with "
+        rf"plugin 'tests.service.shelf': the index '{name}' of the collection 'books' in .* is stored with "
         r"other options than Book declares\. .* drop it by "
-        r"db\.getCollection\('books'\)\.dropIndex\('workspace_1_isbn_1'\)"
+        rf"db\.getCollection\('books'\)\.dropIndex\('{name}'\)"
     )
     with pytest.raises(ConfigurationError, match=said):
         async with client_of(service(store=mongod_uri, database=database.name)):
