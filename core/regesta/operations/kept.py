@@ -96,7 +96,7 @@ def _follows(trace: Any, after: list[Any]) -> bool:
     in_place = sum(known is not None and same(known.before, item) for known, item in zip(origins, after, strict=True))
     if in_place == sum(known is not None for known in origins):
         return True
-    anywhere = Counter(_encoded(known.before) for known in origins if known) & Counter(map(_encoded, after))
+    anywhere = Counter(_key(known.before) for known in origins if known) & Counter(map(_key, after))
     return in_place >= anywhere.total()
 
 
@@ -115,18 +115,22 @@ def _alike_in_a_row(items: Sequence[Any], origins: Sequence[Origin]) -> int:
 
 
 def _aligned_middle(after: list[Any], origins: Sequence[Origin]) -> list[Origin | None]:
-    equal = _equal(list(map(_encoded, after)), [_encoded(known.before) for known in origins])
+    equal = _equal(list(map(_key, after)), [_key(known.before) for known in origins])
     taken = set(equal)
     found = [None if index is None else origins[index] for index in equal]
     first, gap = 0, list[int]()
     for position, index in enumerate([*equal, len(origins)]):
         if index is None:
-            gap.append(position)
+            if isinstance(after[position], dict | list):  # nothing else has parts that it may keep
+                gap.append(position)
             continue
-        free = takewhile(lambda at: at not in taken, range(first, len(origins))) if gap else ()
-        for changed, known in _paired([(at, after[at]) for at in gap], [origins[at] for at in free]):
-            found[changed] = known
-        first, gap = index + 1, []
+        if gap:
+            between = (origins[at] for at in takewhile(lambda at: at not in taken, range(first, len(origins))))
+            free = [known for known in between if isinstance(known.before, dict | list)]
+            for changed, known in _paired([(at, after[at]) for at in gap], free):
+                found[changed] = known
+            gap = []
+        first = index + 1
     return found
 
 
@@ -134,8 +138,9 @@ def _equal(items: list[Any], known: list[Any]) -> list[int | None]:
     """For each item the index of an equal one: in its place, counted from the front or the end, else the first."""
     found: list[int | None] = [None] * len(items)
     taken: set[int] = set()
+    more = len(known) - len(items)
     for position, item in enumerate(items):
-        for index in {position: 0, position + len(known) - len(items): 0}:
+        for index in (position, position + more) if more else (position,):
             if 0 <= index < len(known) and index not in taken and known[index] == item:
                 found[position] = index
                 taken.add(index)
@@ -152,7 +157,7 @@ def _equal(items: list[Any], known: list[Any]) -> list[int | None]:
 
 def _paired(items: list[tuple[int, Any]], origins: list[Origin]) -> Iterator[tuple[int, Origin]]:
     """Changed items with the origins that have most in common with them; the rest one by one, if it is as many."""
-    if max(len(items), len(origins)) <= MAX_GAP:
+    if 1 < max(len(items), len(origins)) <= MAX_GAP:
         for index, item in tuple(items):
             best = max(origins, key=lambda known: _in_common(known.before, item), default=None)
             if best is not None and _in_common(best.before, item):
@@ -167,6 +172,12 @@ def _in_common(one: Any, other: Any) -> int:
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return 0
     return sum(key in other and same(one[key], other[key]) for key in one)
+
+
+def _key(value: Any) -> Any:
+    """Return what is equal for values that are equal in BSON, and for no others."""
+    kind = type(value)
+    return (kind, value) if kind in _EQUAL_ALIKE else _encoded(value)
 
 
 def _encoded(value: Any) -> Any:
