@@ -6,10 +6,10 @@ from typing import Any
 
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from regesta.store._driver import Atomicity, atomicity_of, started_session
-from regesta.store._rows import Documents, decoded
+from regesta.store._driver import Atomicity, _awaited, atomicity_of, started_session
+from regesta.store._rows import MOST_BYTES, Documents, decoded
 
-# Documents that the server is asked for at a time.
+# Documents that the server is asked for at a time, fewer if they are large.
 BATCH = 1000
 
 SNAPSHOT_UNAVAILABLE = 246
@@ -68,7 +68,7 @@ class Batches:
         if batch is None:
             batch = await anext(self._cursor, None) if self._cursor is not None else None
         if isinstance(batch, bytes):
-            return decoded(batch, self._collection.codec_options)
+            return decoded(memoryview(batch), self._collection.codec_options)
         return iter([batch]) if batch else None
 
     async def close(self) -> None:
@@ -85,7 +85,21 @@ class Batches:
     async def _ask(self) -> bytes | None:
         # Raw: the drivers take whole batches out of their buffers in this form only, and it is decoded in one call.
         self._cursor = self._collection.find_raw_batches(
-            **self._find, batch_size=BATCH, session=self._session, allow_disk_use=True
+            **self._find, batch_size=await self._batch_size(), session=self._session, allow_disk_use=True
         )
         first: bytes | None = await anext(self._cursor, None)
         return first
+
+    async def _batch_size(self) -> int:
+        """Return how many documents of usual size have MOST_BYTES together: MongoDB fills replies up to 16 MB."""
+        sizes = [
+            {"$collStats": {"storageStats": {}}},
+            {"$group": {"_id": None, "usual": {"$max": "$storageStats.avgObjSize"}}},
+        ]
+        try:
+            cursor = await _awaited(self._collection.aggregate(sizes))
+            found = await cursor.to_list(None)
+        except OperationFailure:  # a view, or a user who may not ask
+            return BATCH
+        usual = found[0]["usual"] if found else None
+        return max(min(int(MOST_BYTES / usual), BATCH), 1) if usual else BATCH

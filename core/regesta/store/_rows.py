@@ -83,7 +83,7 @@ async def _read_small(cursor: Any, count: int) -> Rows | None:
     return Rows(documents[:count], len(documents) > count)
 
 
-def _remember(key: Any, batch: bytes) -> None:
+def _remember(key: Any, batch: memoryview) -> None:
     if len(_seen) >= MOST_SEEN:
         _seen.clear()
     start, largest = 0, 1
@@ -124,7 +124,7 @@ async def row_groups(
     cursor = collection.find_raw_batches(filter, session=session, sort=list(sort), batch_size=max(count, USUAL_BATCH))
     try:
         async for batch in cursor:
-            left = batch
+            left = memoryview(batch)  # a part of bytes would be a copy
             while left:
                 size = _fitting(left, most, count, at_least=True)
                 yield bson.decode_all(left[:size], collection.codec_options)
@@ -136,7 +136,8 @@ async def row_groups(
 async def _read(cursor: Any, options: Any, count: int, left: int, key: Any = None) -> Rows:
     pace = Pace()
     documents: Documents = []
-    async for batch in cursor:
+    async for reply in cursor:
+        batch = memoryview(reply)  # a part of bytes would be a copy
         if key is not None:
             _remember(key, batch)
         size = len(batch) if len(batch) <= left else _fitting(batch, left, len(batch), at_least=not documents)
@@ -153,7 +154,7 @@ async def _read(cursor: Any, options: Any, count: int, left: int, key: Any = Non
     return Rows(documents[:count], len(documents) > count)
 
 
-def _fitting(batch: bytes, most: int, count: int, *, at_least: bool) -> int:
+def _fitting(batch: memoryview, most: int, count: int, *, at_least: bool) -> int:
     """The size of the first `count` documents in a batch, if they have at most so many bytes; `at_least`: of one."""
     end = 0
     while end < len(batch) and count:
@@ -165,7 +166,7 @@ def _fitting(batch: bytes, most: int, count: int, *, at_least: bool) -> int:
     return end
 
 
-def decoded(batch: bytes, options: Any) -> Iterator[Documents]:
+def decoded(batch: memoryview, options: Any) -> Iterator[Documents]:
     """The documents in a batch of BSON, in pieces of about DECODED_BYTES."""
     start = end = 0
     while end < len(batch):
