@@ -82,6 +82,8 @@ def _items(after: list[Any], origin: Origin | None, trace: Any) -> list[Any]:
         return [kept(item, None, below) for item, below in zip(after, trace, strict=True)]
     if origin is None or not (isinstance(origin.before, list) and isinstance(origin.stored, list)):
         return after
+    if all(type(item) in _EQUAL_ALIKE for item in after) and same(origin.before, origin.stored):
+        return after  # an item that stays has the same BSON already, wherever it is now
     origins = origins_of_items(origin.before, origin.stored)
     return [kept(item, known) for item, known in zip(after, _aligned(after, origins), strict=True)]
 

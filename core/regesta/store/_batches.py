@@ -7,10 +7,10 @@ from typing import Any
 from pymongo.errors import ConfigurationError, OperationFailure
 
 from regesta.store._driver import Atomicity, _awaited, atomicity_of, started_session
-from regesta.store._rows import MOST_BYTES, Documents, decoded
+from regesta.store._rows import Documents, decoded
 
-# Documents that the server is asked for at a time, fewer if they are large.
-BATCH = 1000
+# Documents that the server is asked for at a time, and the bytes that they should have together.
+BATCH, BATCH_BYTES = 1000, 1024 * 1024
 
 SNAPSHOT_UNAVAILABLE = 246
 ATTEMPTS, PAUSE = 3, 0.02
@@ -91,7 +91,7 @@ class Batches:
         return first
 
     async def _batch_size(self) -> int:
-        """Return how many documents of usual size have MOST_BYTES together: MongoDB fills replies up to 16 MB."""
+        """Return how many documents of usual size have BATCH_BYTES together: MongoDB fills replies up to 16 MB."""
         sizes = [
             {"$collStats": {"storageStats": {}}},
             {"$group": {"_id": None, "usual": {"$max": "$storageStats.avgObjSize"}}},
@@ -102,4 +102,4 @@ class Batches:
         except OperationFailure:  # a view, or a user who may not ask
             return BATCH
         usual = found[0]["usual"] if found else None
-        return max(min(int(MOST_BYTES / usual), BATCH), 1) if usual else BATCH
+        return max(min(int(BATCH_BYTES / usual), BATCH), 1) if usual else BATCH
