@@ -1,7 +1,7 @@
 """What bodies make of documents: new ones, replacements, patched ones."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -13,6 +13,7 @@ from regesta.operations.addresses import Addresses
 from regesta.operations.edits import BodyEdit
 from regesta.operations.pages import Stored
 from regesta.operations.patches import JsonPatch, Patch
+from regesta.pacing import Pace
 from regesta.schemas import (
     Codec,
     ModelReader,
@@ -29,6 +30,10 @@ from regesta.store import legible
 T = TypeVar("T", bound=Document)
 
 NO_SCOPE: Mapping[str, Any] = {}
+
+
+# Makes the changed document of a stored one, in steps between which others may run.
+BodyChange = Callable[[Stored[T], T], Awaitable[T]]
 
 
 class Bodies(Generic[T]):
@@ -95,11 +100,13 @@ class Bodies(Generic[T]):
         """Return the body without the fields that clients may not send."""
         return {name: value for name, value in tree.items() if self._codec.accepts(name)}
 
-    def replacement(self, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE) -> Callable[[Stored[T], T], T]:
+    def replacement(
+        self, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE
+    ) -> Callable[[Stored[T], T], Awaitable[T]]:
         """An edit that puts the body in place of all that clients see and send. It raises Invalid."""
         given = self._addresses.scopes.given(scope)
 
-        def edit(stored: Stored[T], document: T) -> T:
+        async def edit(stored: Stored[T], document: T) -> T:
             codec = stored.codec
             seen = codec.inputs.keys() - {codec.input_names.get(name) for name in codec.hidden}
             reset = ({codec.inputs[name] for name in seen} - given.keys()) | set(document.__pydantic_extra__ or {})
@@ -107,29 +114,31 @@ class Bodies(Generic[T]):
             refused = [] if self._replace else codec.refused(tree)
             if refused:
                 accepted = self._accepted(tree)
-                return _refused(refused, lambda: made(accepted, reset))
-            return made(tree, reset)
+                return await _refused_edit(refused, made(accepted, reset))
+            return await made(tree, reset)
 
         return edit
 
-    def patched(self, patch: Patch) -> Callable[[Stored[T], T], T]:
+    def patched(self, patch: Patch) -> BodyChange[T]:
         """An edit that applies the patch. It raises Invalid, Conflict."""
 
-        def edit(stored: Stored[T], document: T) -> T:
+        async def edit(stored: Stored[T], document: T) -> T:
             refused = stored.codec.refusals(patch.touched())
             if refused and isinstance(patch, JsonPatch):  # Its operations build on each other.
                 raise Invalid.of(refused)
             if refused:
-                return _refused(refused, lambda: self._patched(patch, stored, document))
-            return self._patched(patch, stored, document)
+                return await _refused_edit(refused, self._patched(patch, stored, document))
+            return await self._patched(patch, stored, document)
 
         return edit
 
-    def _patched(self, patch: Patch, stored: Stored[T], document: T) -> T:
+    async def _patched(self, patch: Patch, stored: Stored[T], document: T) -> T:
         """Return the document with the patch applied to the fields that clients may send."""
-        codec = stored.codec
+        codec, pace = stored.codec, Pace()
         before = codec.sendable(stored.raw)
+        await pace.rest()
         after = patch.apply(before)
+        await pace.rest()
         _check_growth(before, after, codec.resource.max_body_values)
         names = {name for name, _ in patch.touched() if codec.accepts(name)}
         sent = {name: after[name] for name in names if name in after}
@@ -138,14 +147,14 @@ class Bodies(Generic[T]):
         gone = {codec.inputs.get(name, name) for name in names - sent.keys()}
         made = BodyEdit(stored, document, before, self._patch, patch).made
         try:
-            return made(sent, gone)
+            return await made(sent, gone)
         except Invalid as error:
             # So it is for members without a default, which are missing now.
             missing = [issue.loc[1:] for issue in error.issues if issue.type == "missing"]
             nulls = [path for path in patch.nulls() if any(_is_at(loc, path) for loc in missing)]
             with suppress(Invalid):
                 if nulls:
-                    return made(_with_nulls(sent, nulls), gone)
+                    return await made(_with_nulls(sent, nulls), gone)
             raise
 
 
@@ -154,6 +163,16 @@ def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
     found = [*issues]
     try:
         build()
+    except Invalid as error:
+        found += error.issues
+    raise Invalid.of(shortened(found, len(found)))
+
+
+async def _refused_edit(issues: Sequence[Issue], edit: Awaitable[object]) -> NoReturn:
+    """Raise Invalid with these issues and all that an edit of the rest of the body finds."""
+    found = [*issues]
+    try:
+        await edit
     except Invalid as error:
         found += error.issues
     raise Invalid.of(shortened(found, len(found)))

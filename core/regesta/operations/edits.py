@@ -13,6 +13,7 @@ from regesta.operations.kept import kept, same
 from regesta.operations.origins import Origin, traced
 from regesta.operations.pages import Stored
 from regesta.operations.patches import Patch
+from regesta.pacing import Pace
 from regesta.schemas import ModelReader, dumps
 
 T = TypeVar("T", bound=Document)
@@ -28,7 +29,7 @@ class BodyEdit(Generic[T]):
     reader: ModelReader[BaseModel] | None
     patch: Patch | None = None
 
-    def made(self, sent: Mapping[str, Any], reset: Collection[str]) -> T:
+    async def made(self, sent: Mapping[str, Any], reset: Collection[str]) -> T:
         """The document with what is sent; those of `reset` (Python names) that are not go back to their defaults.
 
         What is sent as it is shown stays as it is stored. Raises Invalid.
@@ -37,32 +38,38 @@ class BodyEdit(Generic[T]):
         if self.reader:
             read = self.reader.read_some if self.patch else self.reader.read
             after = codec.with_values(self.document, read(dumps(sent)), reset)
-            return self._with_kept(after, sent.keys())
+            return await self._with_kept(after, sent.keys())
         hidden = {codec.input_names.get(name) for name in codec.hidden}
         visible = sent.keys() & self.shown.keys() - hidden
         alike = {name for name in visible if dumps(sent[name]) == dumps(self.shown[name])}
         changed = {name: value for name, value in sent.items() if name not in alike}
         reset = set(reset) - {codec.inputs.get(name, name) for name in alike}
-        return self._with_kept(codec.assembled(self.document, changed, reset, self.shown), changed.keys())
+        return await self._with_kept(codec.assembled(self.document, changed, reset, self.shown), changed.keys())
 
-    def _with_kept(self, after: T, names: AbstractSet[str]) -> T:
+    async def _with_kept(self, after: T, names: AbstractSet[str]) -> T:
         """The changed document; what was not changed within these fields (wire names) is as it is stored."""
         codec, raw = self.stored.codec, self.stored.raw
         keys = {name: codec.stored_names.get(codec.inputs.get(name, name), name) for name in names}
         read = self.patch.read() if self.patch else ()
         if not (read or any(isinstance(raw.get(key), dict | list) for key in keys.values())):
             return after
+        pace = Pace()
         before = codec.stored_before(raw, self._as_shown({*names, *read}))
+        await pace.rest()
         encoded = codec.to_stored(after)
-        traces = self._traces(before, {*names, *read})
+        await pace.rest()
+        traces = await self._traces(before, {*names, *read})
         found = {}
         for name, key in keys.items():
             if key not in encoded:
                 continue
             origin = Origin(before[key], raw[key]) if key in before and isinstance(raw.get(key), dict | list) else None
+            await pace.rest()
             value = kept(encoded[key], origin, traces.get(name))
+            await pace.rest()
             if not same(value, encoded[key]):
                 found[key] = value
+        await pace.rest()
         return codec.with_stored(after, encoded, found) if found else after
 
     def _as_shown(self, names: AbstractSet[str]) -> T:
@@ -76,13 +83,14 @@ class BodyEdit(Generic[T]):
         except Invalid:
             return self.document
 
-    def _traces(self, before: Mapping[str, Any], names: AbstractSet[str]) -> Mapping[str, Any]:
+    async def _traces(self, before: Mapping[str, Any], names: AbstractSet[str]) -> Mapping[str, Any]:
         if self.patch is None:
             return {}
-        codec, raw, origins = self.stored.codec, self.stored.raw, {}
+        codec, raw, origins, pace = self.stored.codec, self.stored.raw, {}, Pace()
         for name in names & self.shown.keys():
             key = codec.stored_names.get(codec.inputs.get(name, name), name)
             origins[name] = self.shown[name]
             if key in before and key in raw:
                 origins[name] = traced(self.shown[name], Origin(before[key], raw[key]), codec.shape.fields.get(key))
+        await pace.rest()
         return self.patch.trace(origins)

@@ -1,6 +1,6 @@
 """What a trail tells of one key: its revisions, and the document as it was at one of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -125,7 +125,7 @@ class History(Generic[T]):
         """An edit that does what a PUT of the document as it was would do. It raises Invalid."""
         bodies, resource = self._operations.bodies, self._operations.resource
 
-        def edit(stored: Stored[T], document: T) -> T:
+        def edit(stored: Stored[T], document: T) -> Awaitable[T]:
             tree = _sendable(stored.codec, past.tree, resource.schemas.replace)
             return bodies.replacement(tree)(stored, document)
 

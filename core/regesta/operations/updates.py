@@ -1,6 +1,6 @@
 """The whole way of a change to a document, readable top to bottom in `_update` and `_edited`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -26,7 +26,8 @@ from regesta.store import is_whole
 
 T = TypeVar("T", bound=Document)
 
-Edit = Callable[[Stored[T], T], T]
+# What makes the changed document of a stored one. Long ones let others run meanwhile.
+Edit = Callable[[Stored[T], T], T | Awaitable[T]]
 
 
 class Updates(Creates[T]):
@@ -90,7 +91,8 @@ class Updates(Creates[T]):
         pace, stored = Pace(), self.stored(raw)
         before = stored.document
         await pace.rest()
-        after = edit(stored, stored.document)
+        made = edit(stored, stored.document)
+        after = await made if isinstance(made, Awaitable) else made
         await pace.rest()
         after.__dict__["revision_id"] = before.__dict__.get("revision_id")
         self._keep_place(after, before, caller)
