@@ -162,7 +162,7 @@ class BlobRecords:
 
     async def delete(self, name: ObjectId) -> None:
         """Delete a condemned record, after its bytes."""
-        await self.collection.delete_one({"_id": name, "swept": True})
+        await self.collection.delete_one({"_id": name})
 
 
 def _unchanged(record: Record) -> dict[str, Any]:
