@@ -75,6 +75,15 @@ async def test_what_somebody_relies_on_since_it_was_read_is_not_condemned(
     assert await records.condemn(await record_of(service, read["_id"]), None)
 
 
+async def test_what_the_build_before_relies_on_since_it_was_read_is_not_condemned(service: Service) -> None:
+    """It may still run beside this one, and writes no `revision`."""
+    await received(service)
+    await service.database["blobs"].update_one({}, {"$unset": {"revision": ""}})
+    read = await service.database["blobs"].find_one({})
+    await service.database["blobs"].update_one({}, {"$set": {"touched_at": datetime.now(UTC) + HOUR}})
+    assert not await service.artifacts.blobs.records.condemn(read, None)
+
+
 @RELYING
 async def test_what_somebody_relies_on_is_left_alone_for_an_hour(service: Service, rely: Any) -> None:
     read = await received(service)
