@@ -24,6 +24,7 @@ MEGABYTE = 1024 * 1024
 class Pebble(Document):
     name: str
     text: str = ""
+    marks: list[Any] = []
 
     class Settings:
         name = "turn_pebbles"
@@ -120,6 +121,18 @@ async def test_a_change_rests_between_its_stages(database: Any, rests: Counter[s
         assert (await client.merge("/pebbles/a", {"text": "new"})).status_code == 200
     # Read, edited, prepared, encoded as it was, kept, shown, compared, judged: each takes its time if it is large.
     assert rests["operations.updates"] == 8
+
+
+async def test_a_body_rests_between_the_steps_that_make_a_document_of_it(database: Any, rests: Counter[str]) -> None:
+    async with served(database, Pebble, key="name", name="pebbles") as client:
+        await client.post("/pebbles", json={"name": "a", "marks": [1, 2]})
+        rests.clear()
+        move = {"op": "move", "from": "/marks/0", "path": "/marks/1"}
+        assert (await client.operate("/pebbles/a", move)).status_code == 200
+        assert (rests["operations.bodies"], rests["operations.edits"]) == (2, 6)
+        rests.clear()
+        assert (await client.put("/pebbles/a", json={"name": "a", "marks": [3]})).status_code == 200
+        assert rests["operations.edits"] == 5
 
 
 async def test_a_cascade_rests_after_each_document(database: Any, rests: Counter[str]) -> None:
