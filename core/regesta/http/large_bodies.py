@@ -60,7 +60,7 @@ class Parts:
 
     def __init__(self) -> None:
         self._kept = SpooledTemporaryFile(max_size=LARGE)  # noqa: SIM115 - closed by `__exit__`
-        self._end = 0
+        self._end = self._position = 0
 
     def __enter__(self) -> Self:
         return self
@@ -70,15 +70,21 @@ class Parts:
 
     def put(self, part: bytes) -> slice:
         """Keep a part; where it lies."""
-        self._kept.seek(self._end)
+        self._go_to(self._end)
         self._kept.write(part)
         start, self._end = self._end, self._end + len(part)
+        self._position = self._end
         return slice(start, self._end)
 
     def get(self, place: slice) -> bytes:
         """The part that lies there."""
-        self._kept.seek(place.start)
+        self._go_to(place.start)
+        self._position = place.stop
         return self._kept.read(place.stop - place.start)
+
+    def _go_to(self, position: int) -> None:
+        if position != self._position:
+            self._kept.seek(position)
 
 
 async def kept_answer(parts: AsyncGenerator[bytes]) -> Response:

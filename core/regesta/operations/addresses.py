@@ -139,6 +139,8 @@ class Addresses(Generic[T]):
         Raises Forbidden for a document outside of the scope.
         """
         self.scopes.check(scope)
+        if not scope:
+            return
         for name, value in self.scopes.given(scope).items():
             document.__dict__[name] = value if before is None else before.__dict__.get(name, value)
         for name, value in scope.items():

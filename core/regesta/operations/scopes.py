@@ -56,6 +56,8 @@ class Scopes:
 
     def given(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """The values that each new document gets: those of fields which the scope sets to one value."""
+        if not scope:
+            return {}
         return {
             name: self._given(name, value)
             for name, value in scope.items()
