@@ -187,7 +187,7 @@ async def comparison_of(model: str, versions: Sequence[Facts], said: Mapping[str
 
 
 async def _joined(rows: Iterator[BaseModel], pace: Pace) -> bytes:
-    """The JSON of a list of rows, each of which is made, written and forgotten before the next."""
+    """The JSON of a list of rows. Each row is made, written and forgotten before the next."""
     found = []
     for row in rows:
         found.append(_json(row))

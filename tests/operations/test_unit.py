@@ -86,7 +86,7 @@ async def test_who_goes_away_while_others_are_told_does_not_keep_it_from_them() 
 
 
 async def test_a_transaction_that_is_given_up_twice_is_still_seen_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second time while it aborts: an abort that never comes to its end is ended later."""
+    """The second time while it aborts: an abort that never ends is cancelled later."""
     begun, aborting, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def never_aborts(_: Any, attempt: Callable[[Any], Awaitable[Any]], __: float) -> Any:

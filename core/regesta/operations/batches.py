@@ -47,7 +47,7 @@ class Bracket(Generic[R]):
 
 
 class Failures:
-    """What is wrong with some of many writes, of which no more is kept than their one answer has."""
+    """What is wrong with some of many writes. It keeps no more than the one answer to all of them has."""
 
     def __init__(self) -> None:
         self._first: ProblemError | None = None

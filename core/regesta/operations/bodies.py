@@ -1,9 +1,9 @@
 """What bodies make of documents: new ones, replacements, patched ones."""
 
 import copy
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Generic, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
 
 from beanie import Document
 from pydantic import BaseModel
@@ -91,7 +91,8 @@ class Bodies(Generic[T]):
                 return self._codec.from_values(self._create.read(dumps(tree)) | given)
             refused = self._codec.refused(tree)
             if refused:
-                return _refused(refused, lambda: self._codec.from_body(dumps(self._accepted(tree)), given))
+                with _beside(refused):
+                    self._codec.from_body(dumps(self._accepted(tree)), given)
             return self._codec.from_body(body, given)
 
         return build
@@ -100,9 +101,7 @@ class Bodies(Generic[T]):
         """Return the body without the fields that clients may not send."""
         return {name: value for name, value in tree.items() if self._codec.accepts(name)}
 
-    def replacement(
-        self, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE
-    ) -> Callable[[Stored[T], T], Awaitable[T]]:
+    def replacement(self, tree: Mapping[str, Any], scope: Mapping[str, Any] = NO_SCOPE) -> BodyChange[T]:
         """An edit that puts the body in place of all that clients see and send. It raises Invalid."""
         given = self._addresses.scopes.given(scope)
 
@@ -114,7 +113,8 @@ class Bodies(Generic[T]):
             refused = [] if self._replace else codec.refused(tree)
             if refused:
                 accepted = self._accepted(tree)
-                return await _refused_edit(refused, made(accepted, reset))
+                with _beside(refused):
+                    await made(accepted, reset)
             return await made(tree, reset)
 
         return edit
@@ -127,7 +127,8 @@ class Bodies(Generic[T]):
             if refused and isinstance(patch, JsonPatch):  # Its operations build on each other.
                 raise Invalid.of(refused)
             if refused:
-                return await _refused_edit(refused, self._patched(patch, stored, document))
+                with _beside(refused):
+                    await self._patched(patch, stored, document)
             return await self._patched(patch, stored, document)
 
         return edit
@@ -158,21 +159,12 @@ class Bodies(Generic[T]):
             raise
 
 
-def _refused(issues: Sequence[Issue], build: Callable[[], object]) -> NoReturn:
-    """Raise Invalid with these issues and all that `build` finds in the rest of the body."""
+@contextmanager
+def _beside(issues: Sequence[Issue]) -> Iterator[None]:
+    """Raise Invalid at the end of the block, with these issues and all that the block finds."""
     found = [*issues]
     try:
-        build()
-    except Invalid as error:
-        found += error.issues
-    raise Invalid.of(shortened(found, len(found)))
-
-
-async def _refused_edit(issues: Sequence[Issue], edit: Awaitable[object]) -> NoReturn:
-    """Raise Invalid with these issues and all that an edit of the rest of the body finds."""
-    found = [*issues]
-    try:
-        await edit
+        yield
     except Invalid as error:
         found += error.issues
     raise Invalid.of(shortened(found, len(found)))
